@@ -1,0 +1,39 @@
+//! The `ropewalk` command: parse, run, exit code. What each verb does stands in its own module.
+
+mod compare;
+mod exit_code;
+mod load;
+mod serve;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit_code::ExitCode;
+
+/// Runs the same work as processes, threads and coroutines, and shows what each costs on this machine.
+#[derive(Parser)]
+#[command(name = "ropewalk", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Compare(compare::Args),
+    Serve(serve::Args),
+    Load(load::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Compare(args) => compare::run(args),
+        Command::Serve(args) => serve::run(args),
+        Command::Load(args) => load::run(args),
+    };
+    outcome
+        .unwrap_or_else(|error| {
+            eprintln!("ropewalk: {error}");
+            ExitCode::Failure
+        })
+        .into()
+}

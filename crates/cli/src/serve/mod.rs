@@ -1,0 +1,12 @@
+//! `ropewalk serve`.
+
+use crate::exit_code::ExitCode;
+
+/// Arguments of `ropewalk serve`.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+/// Runs the command.
+pub(crate) fn run(_args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    Ok(ExitCode::Success)
+}
