@@ -1,1 +1,23 @@
-//! placeholder
+//! How tasks wait.
+//!
+//! Everything that waits in Ropewalk waits through [`park`], whatever runs the task: so a lock or a channel of this
+//! crate blocks a coroutine or a thread, whichever comes, and serves any mix of them. This crate knows what waiting is;
+//! it does not know what a task is, nor who schedules it.
+//!
+//! | module | its job |
+//! |---|---|
+//! | [`primitive`] | the only place that chooses between std's atomics and loom's |
+//! | [`clock`] | the only place that reads the time |
+//! | [`park`] | the seam: one waiter, one wait, how it is interrupted |
+//! | [`wait_list`] | who waits for an object, first in, first out |
+//! | [`mutex`], [`condvar`], [`semaphore`] | the locks |
+//! | [`channel`] | messages |
+
+pub mod channel;
+pub mod clock;
+pub mod condvar;
+pub mod mutex;
+pub mod park;
+pub mod primitive;
+pub mod semaphore;
+pub mod wait_list;

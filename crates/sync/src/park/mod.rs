@@ -1,0 +1,337 @@
+//! The one place to wait.
+//!
+//! A primitive that has to wait puts the caller's [`Unparker`] where whoever ends the wait will find it, and then calls
+//! [`park`] until what it waits for has happened. Which plan runs the task decides what sleeping means: a coroutine
+//! gives its worker to the next, a thread sleeps in a system call. Why a task waits, for what, and until when travels
+//! with the call ([`Wait`]); cancellation and deadlines are delivered here and nowhere else.
+//!
+//! # The contract of a wait
+//! 1. `park` may return for no reason; callers look again.
+//! 2. A wake-up is never lost: [`Unparker::unpark`] before, during or after the falling asleep ends the wait (see
+//!    [`word`]).
+//! 3. **The result wins.** An [`Interrupt`] is only a proposal: the primitive first looks whether what it waited for
+//!    has happened; then it returns that, and the interruption comes at the next wait.
+//! 4. An interruption that unwinds is raised by [`Interrupt::deliver`], after the primitive has taken itself off every
+//!    list. So nothing of a wait is left on a stack that unwinds.
+//!
+//! # While a task unwinds
+//! Its destructors may wait too. Switching away then would show other coroutines of the worker a thread that panics, so
+//! a fallible wait returns [`Cancelled`] at once, and an infallible one blocks the worker's thread, for 100 ms at most;
+//! if the holder of the object is a task of this very worker, or after that time, it switches all the same, and that
+//! is counted ([`unwinding_switches`]).
+
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ropewalk_sys::poll::Interest;
+
+pub mod readiness;
+mod reason;
+mod thread;
+mod waiter;
+pub mod word;
+
+pub use self::readiness::{Readiness, Source};
+pub use self::reason::{Wait, WaitReason};
+pub use self::thread::{ThreadParker, adopt_thread};
+pub use self::waiter::{Waiter, unwinding_switches};
+
+/// How one plan sleeps and is woken. Implemented once for each plan, used only by this module.
+///
+/// # Safety
+/// 1. `sleep`, `poll` and `yield_now` are called by the owner only, and must not unwind: wait-list nodes live on the
+///    caller's stack.
+/// 2. A task is current ([`enter`]) only on the thread that runs it, and its `Arc` lives as long as it is current.
+pub unsafe trait Park: Send + Sync {
+    /// The words that everybody may touch.
+    fn waiter(&self) -> &Waiter;
+
+    /// Sleeps until the waiter's word is notified, the deadline passes, or for no reason a shorter time.
+    fn sleep(&self, deadline: Option<Instant>);
+
+    /// Lets others run, and comes back.
+    fn yield_now(&self);
+
+    /// Makes a suspended owner run again. Called once for each time that it was found suspended.
+    fn resume(self: Arc<Self>);
+
+    /// Arranges that `source` is signalled when `fd` becomes ready. `false`: this plan waits in a system call of its
+    /// own ([`poll`](Self::poll)) and needs no such arrangement.
+    ///
+    /// # Errors
+    /// What the driver says.
+    fn watch(&self, fd: BorrowedFd<'_>, source: &Source) -> io::Result<bool>;
+
+    /// Waits for `fd` in the caller's own system call, until ready, notified, or the deadline.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    fn poll(&self, fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> io::Result<()>;
+}
+
+/// Wakes one task, once.
+pub struct Unparker(Arc<dyn Park>);
+
+impl Unparker {
+    /// The task that calls.
+    #[must_use]
+    pub fn current() -> Self {
+        with_current(|current| {
+            let pointer: *const (dyn Park + 'static) = current;
+            // SAFETY: `Park`, rule 2: the current task is held by an Arc that lives while it is current, and `enter`
+            // was given the pointer of that Arc.
+            unsafe {
+                Arc::increment_strong_count(pointer);
+                Self(Arc::from_raw(pointer))
+            }
+        })
+    }
+
+    /// For a task whose handle is at hand.
+    #[must_use]
+    pub fn of(task: Arc<dyn Park>) -> Self {
+        Self(task)
+    }
+
+    /// Ends the task's wait, or the next one if it does not wait. Never waits itself.
+    pub fn unpark(self) {
+        match self.0.waiter().notify() {
+            word::Owed::Nothing => {}
+            word::Owed::Resume => self.0.resume(),
+            word::Owed::WakeThread => self.0.waiter().wake_thread(),
+        }
+    }
+}
+
+impl fmt::Debug for Unparker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unparker({})", self.0.waiter().id())
+    }
+}
+
+/// The error of a wait that a cancelled, or unwinding, task cannot make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancelled;
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the task was cancelled, or waits while it unwinds")
+    }
+}
+
+impl std::error::Error for Cancelled {}
+
+impl From<Cancelled> for io::Error {
+    // Never `Interrupted`: std's loops would try again for ever.
+    fn from(cancelled: Cancelled) -> Self {
+        Self::other(cancelled)
+    }
+}
+
+/// What unwinds a task from a wait. Caught by whoever asked for it: the task's own frame, or `timeout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwind {
+    /// The task was cancelled.
+    Cancelled,
+    /// The deadline of a `timeout` around the wait passed.
+    Elapsed,
+}
+
+impl Unwind {
+    /// Which of them the payload of an unwind is, if any.
+    #[must_use]
+    pub fn from_payload(payload: &(dyn Any + Send)) -> Option<Self> {
+        payload.downcast_ref::<Self>().copied()
+    }
+
+    /// Raises it, without a panic message.
+    pub fn raise(self) -> ! {
+        std::panic::resume_unwind(Box::new(self))
+    }
+}
+
+/// Why a wait is to end before what it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "an interruption has to be delivered"]
+pub enum Interrupt {
+    /// The wait's own deadline passed.
+    TimedOut,
+    /// The caller should return [`Cancelled`].
+    Cancelled,
+    /// The task is to unwind.
+    Raise(Unwind),
+}
+
+/// An interruption that its task hears of as a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupted {
+    /// The wait's own deadline passed.
+    TimedOut,
+    /// The task was cancelled and cannot unwind.
+    Cancelled,
+}
+
+impl Interrupt {
+    /// Unwinds if it must, else says what to return. To be called when nothing of the wait is left anywhere.
+    #[must_use]
+    pub fn deliver(self) -> Interrupted {
+        match self {
+            Self::TimedOut => Interrupted::TimedOut,
+            Self::Cancelled => Interrupted::Cancelled,
+            Self::Raise(unwind) => with_current(|current| {
+                let raised = current.waiter().count_raise();
+                if raised > 1 {
+                    // A loop that swallows the unwind must not hog its worker.
+                    current.yield_now();
+                }
+                if raised == 100 {
+                    tracing::warn!(
+                        task = current.waiter().id(),
+                        "a task has swallowed its cancellation 100 times: something in it catches every unwind"
+                    );
+                }
+                unwind.raise()
+            }),
+        }
+    }
+}
+
+impl From<Interrupted> for io::Error {
+    fn from(interrupted: Interrupted) -> Self {
+        match interrupted {
+            // As std's sockets say it on Linux.
+            Interrupted::TimedOut => io::ErrorKind::WouldBlock.into(),
+            Interrupted::Cancelled => Cancelled.into(),
+        }
+    }
+}
+
+thread_local! {
+    /// The task that runs on this thread; `None` on a thread that never waited.
+    static CURRENT: Cell<Option<NonNull<dyn Park>>> = const { Cell::new(None) };
+    /// Operations that the task may still do without letting others run.
+    static BUDGET: Cell<u32> = const { Cell::new(UNLIMITED) };
+}
+
+const UNLIMITED: u32 = u32::MAX;
+
+/// Calls `f` with the task that runs on this thread. A thread that nobody spawned here becomes one at its first wait.
+pub(crate) fn with_current<R>(f: impl FnOnce(&(dyn Park + 'static)) -> R) -> R {
+    let current = CURRENT.get().unwrap_or_else(thread::become_task);
+    // SAFETY: `Park`, rule 2: it lives while it is current, and it stays current until `f`, which runs in it, returns.
+    f(unsafe { current.as_ref() })
+}
+
+/// Makes `task` the current one of this thread, or none, and gives it `budget` operations. Returns who was current.
+///
+/// # Safety
+/// `task` must come from [`Arc::as_ptr`] and live until another is made current, and this thread runs its code.
+pub unsafe fn enter(task: Option<NonNull<dyn Park>>, budget: Option<u32>) -> Option<NonNull<dyn Park>> {
+    BUDGET.set(budget.unwrap_or(UNLIMITED));
+    CURRENT.replace(task)
+}
+
+/// The words of the current task; `None` on a plain thread that never waited.
+pub fn current_waiter<R>(f: impl FnOnce(&Waiter) -> R) -> R {
+    with_current(|current| f(current.waiter()))
+}
+
+/// Counts one operation that did not have to wait; now and then lets others run. May switch, and may unwind if the task
+/// is cancelled: call it before the operation, where nothing can be lost.
+///
+/// # Waits
+/// When the budget is used up.
+pub fn spend() {
+    match BUDGET.get() {
+        UNLIMITED => {}
+        0 => yield_now(),
+        left => BUDGET.set(left - 1),
+    }
+}
+
+/// Lets the other tasks of this worker, or the other threads of this CPU, run.
+///
+/// # Waits
+/// Until the others had their turn.
+///
+/// # Cancellation
+/// Unwinds a cancelled task.
+pub fn yield_now() {
+    let wait = Wait::new(WaitReason::Sleep);
+    let interrupt = with_current(|current| {
+        if !current.waiter().is_unwinding() {
+            current.yield_now();
+        }
+        current.waiter().interruption(&wait)
+    });
+    if let Some(interrupt) = interrupt {
+        let _ = interrupt.deliver();
+    }
+}
+
+/// Waits once, until unparked or interrupted, or for no reason a shorter time.
+///
+/// # Errors
+/// The interruption, not yet delivered: see the contract of a wait.
+///
+/// # Waits
+/// Until unparked.
+pub fn park(wait: &Wait) -> Result<(), Interrupt> {
+    with_current(|current| {
+        let waiter = current.waiter();
+        if waiter.take_notification() {
+            return Ok(());
+        }
+        if let Some(interrupt) = waiter.interruption(wait) {
+            return Err(interrupt);
+        }
+        let deadline = waiter.next_deadline(wait);
+        if waiter.is_unwinding() && waiter.is_coroutine() {
+            waiter.wait_while_unwinding(current, wait, deadline);
+        } else {
+            waiter.begin_wait(wait);
+            current.sleep(deadline);
+            waiter.end_wait();
+        }
+        Ok(())
+    })
+}
+
+/// Sleeps for at least `duration`.
+///
+/// # Waits
+/// For that long.
+///
+/// # Cancellation
+/// Unwinds a cancelled task.
+pub fn sleep(duration: Duration) {
+    sleep_until_or_never(crate::clock::after(duration));
+}
+
+/// Sleeps until `deadline`.
+///
+/// # Waits
+/// Until then.
+///
+/// # Cancellation
+/// Unwinds a cancelled task.
+pub fn sleep_until(deadline: Instant) {
+    sleep_until_or_never(Some(deadline));
+}
+
+fn sleep_until_or_never(deadline: Option<Instant>) {
+    let wait = Wait::new(WaitReason::Sleep).until(deadline);
+    loop {
+        if let Err(interrupt) = park(&wait) {
+            match interrupt.deliver() {
+                Interrupted::TimedOut | Interrupted::Cancelled => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Why a task waits.
+
+use std::fmt;
+use std::time::Instant;
+
+/// Why a task waits, one value for each place that can wait: what a task list shows beside a blocked task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+#[expect(missing_docs, reason = "the text that each shows is its documentation")]
+pub enum WaitReason {
+    Join = 1,
+    ScopeEnd,
+    RuntimeEnd,
+    Sleep,
+    MutexLock,
+    CondvarWait,
+    SemaphoreAcquire,
+    ChannelSend,
+    ChannelRendezvous,
+    ChannelReceive,
+    Accept,
+    Connect,
+    SocketRead,
+    SocketWrite,
+    Blocking,
+    Signal,
+}
+
+impl WaitReason {
+    const ALL: [Self; 16] = [
+        Self::Join,
+        Self::ScopeEnd,
+        Self::RuntimeEnd,
+        Self::Sleep,
+        Self::MutexLock,
+        Self::CondvarWait,
+        Self::SemaphoreAcquire,
+        Self::ChannelSend,
+        Self::ChannelRendezvous,
+        Self::ChannelReceive,
+        Self::Accept,
+        Self::Connect,
+        Self::SocketRead,
+        Self::SocketWrite,
+        Self::Blocking,
+        Self::Signal,
+    ];
+
+    pub(super) fn from_u8(value: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(value).checked_sub(1)?).copied()
+    }
+
+    /// The reason in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Join => "waiting for a task to end",
+            Self::ScopeEnd => "waiting for the children of a scope",
+            Self::RuntimeEnd => "waiting for the tasks of the runtime",
+            Self::Sleep => "sleeping",
+            Self::MutexLock => "locking a mutex",
+            Self::CondvarWait => "waiting on a condition variable",
+            Self::SemaphoreAcquire => "acquiring permits of a semaphore",
+            Self::ChannelSend => "sending to a full channel",
+            Self::ChannelRendezvous => "waiting for a receiver to take the message",
+            Self::ChannelReceive => "receiving from an empty channel",
+            Self::Accept => "accepting a connection",
+            Self::Connect => "connecting",
+            Self::SocketRead => "reading from a socket",
+            Self::SocketWrite => "writing to a socket",
+            Self::Blocking => "waiting for a blocking call on another thread",
+            Self::Signal => "waiting for a signal",
+        }
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One wait: why, for what, until when, and what an interruption may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait {
+    pub(super) reason: WaitReason,
+    pub(super) object: usize,
+    pub(super) holder: Option<u32>,
+    pub(super) deadline: Option<Instant>,
+    pub(super) fallible: bool,
+    pub(super) cancellable: bool,
+}
+
+impl Wait {
+    /// A wait that cannot fail: a cancellation unwinds out of it.
+    #[must_use]
+    pub fn new(reason: WaitReason) -> Self {
+        Self { reason, object: 0, holder: None, deadline: None, fallible: false, cancellable: true }
+    }
+
+    /// For this object (its address).
+    #[must_use]
+    pub fn object<T>(mut self, object: &T) -> Self {
+        self.object = std::ptr::from_ref(object).addr();
+        self
+    }
+
+    /// The object is held by a task whose [home](super::Waiter::home) is this.
+    #[must_use]
+    pub fn holder(mut self, home: Option<u32>) -> Self {
+        self.holder = home;
+        self
+    }
+
+    /// Until then at most.
+    #[must_use]
+    pub fn until(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The caller can return an error: while its task unwinds it does so instead of waiting.
+    #[must_use]
+    pub fn fallible(mut self) -> Self {
+        self.fallible = true;
+        self
+    }
+
+    /// Whatever it waits for holds a borrow of the caller's, so it must end first: no cancellation, no timeout.
+    #[must_use]
+    pub fn uncancellable(mut self) -> Self {
+        self.cancellable = false;
+        self
+    }
+}

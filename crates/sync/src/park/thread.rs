@@ -1,0 +1,107 @@
+//! Waiting on an OS thread: in a system call of its own.
+
+use std::cell::OnceCell;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use ropewalk_sys::poll::{self, Interest};
+use ropewalk_sys::signal::{self, ThreadId};
+
+use super::word::Sleep;
+use super::{CURRENT, Park, Source, Waiter};
+
+/// The waiting half of a thread: for memory it sleeps in a futex, for a descriptor in `ppoll` on that descriptor alone,
+/// which a signal to the thread ends. No other thread and no other descriptor takes part.
+#[derive(Debug)]
+pub struct ThreadParker {
+    waiter: Waiter,
+    /// Known once the thread runs.
+    thread: OnceLock<ThreadId>,
+}
+
+impl ThreadParker {
+    /// For a thread that is about to start, or that runs already.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { waiter: Waiter::new(false), thread: OnceLock::new() }
+    }
+}
+
+impl Default for ThreadParker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: (1) nothing here panics; (2) `adopt_thread` makes it current on its own thread, which keeps the Arc.
+unsafe impl Park for ThreadParker {
+    fn waiter(&self) -> &Waiter {
+        &self.waiter
+    }
+
+    fn sleep(&self, deadline: Option<Instant>) {
+        self.waiter.block_thread(deadline);
+    }
+
+    fn yield_now(&self) {
+        std::thread::yield_now();
+    }
+
+    fn resume(self: Arc<Self>) {
+        // Suspended means in `ppoll`, or just before it: the signal is blocked until the call lets it in.
+        if let Some(&thread) = self.thread.get() {
+            signal::interrupt(thread);
+        }
+    }
+
+    fn watch(&self, _fd: BorrowedFd<'_>, _source: &Source) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn poll(&self, fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
+        if !self.waiter.word().fall_asleep(Sleep::Suspended) {
+            return Ok(());
+        }
+        let polled = poll::wait(fd, interest, deadline);
+        self.waiter.word().wake_up();
+        // Ready, late or interrupted: the caller tries its operation, and looks at the clock and at who called it.
+        polled.map(drop)
+    }
+}
+
+/// Holds the thread's own parker for as long as the thread lives.
+struct Own(OnceCell<Arc<dyn Park>>);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // Destructors of other thread-locals that still wait get a parker of their own.
+        CURRENT.set(None);
+    }
+}
+
+thread_local! {
+    static OWN: Own = const { Own(OnceCell::new()) };
+}
+
+/// Makes `parker` the calling thread's own. To be called by a new thread, before its first wait.
+pub fn adopt_thread(parker: Arc<ThreadParker>) {
+    let _ = parker.thread.set(ThreadId::current());
+    let parker: Arc<dyn Park> = parker;
+    let pointer = Arc::as_ptr(&parker);
+    let kept = OWN.try_with(|own| own.0.set(parker.clone()).is_ok()).unwrap_or(false);
+    if !kept {
+        // The thread is ending, or has waited before: the parker has to live as long as it can be current, for ever.
+        std::mem::forget(parker);
+    }
+    CURRENT.set(NonNull::new(pointer.cast_mut()));
+}
+
+/// Gives a thread that nobody spawned here a parker, at its first wait.
+#[cold]
+pub(super) fn become_task() -> NonNull<dyn Park> {
+    adopt_thread(Arc::new(ThreadParker::new()));
+    CURRENT.get().expect("adopt_thread has just set it")
+}

@@ -1,0 +1,265 @@
+//! The words of a task that others may touch while it waits.
+
+use std::sync::atomic::AtomicU8;
+use std::time::{Duration, Instant};
+
+use Ordering::{Acquire, Relaxed, Release};
+
+use super::reason::{Wait, WaitReason};
+use super::word::{Owed, Sleep, WakeWord};
+use super::{Interrupt, Park, Unwind};
+use crate::clock::{self, NEVER};
+use crate::primitive::futex::Sleeper;
+use crate::primitive::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// How long a wait inside an unwinding coroutine may hold up its worker before it switches all the same.
+const UNWINDING_LIMIT: Duration = Duration::from_millis(100);
+
+/// The home of tasks that have none: threads.
+pub(super) const NO_HOME: u32 = 0;
+
+static UNWINDING_SWITCHES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+/// How often a coroutine of this process switched away while it unwound: see `docs/soundness.md`.
+#[must_use]
+pub fn unwinding_switches() -> u64 {
+    UNWINDING_SWITCHES.load(Relaxed)
+}
+
+std::thread_local! {
+    /// How many tasks of this thread are switched away while they unwind: as long as there are any, the thread's own
+    /// `panicking()` speaks of them, too.
+    static SUSPENDED_UNWINDING: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// The part of a task that waiting touches.
+///
+/// Who writes what: `word` and `cancel` everybody; the rest only the owner. The owner's fields are atomics so that
+/// an inspector may read them; `Relaxed` is enough, each stands for itself.
+#[derive(Debug)]
+pub struct Waiter {
+    word: WakeWord,
+    /// Not zero: somebody asked the task to end.
+    cancel: AtomicU32,
+    /// How often a cancellation, or an elapsed timeout, was raised.
+    raised: AtomicU32,
+    /// The number of the worker that runs it; [`NO_HOME`] for threads and before the start.
+    home: AtomicU32,
+    /// The deadline of the innermost `timeout`, in the clock's nanoseconds.
+    deadline: AtomicU64,
+    /// Until when cancellation and timeouts are put off, in the clock's nanoseconds; 0 for not at all.
+    shield: AtomicU64,
+    /// The address of what it waits for.
+    object: AtomicUsize,
+    id: u64,
+    reason: AtomicU8,
+    coroutine: bool,
+    sleeper: Sleeper,
+}
+
+impl Waiter {
+    /// Of a coroutine, or of a thread, that nobody has cancelled.
+    #[must_use]
+    pub fn new(coroutine: bool) -> Self {
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        Self {
+            word: WakeWord::new(),
+            cancel: AtomicU32::new(0),
+            raised: AtomicU32::new(0),
+            home: AtomicU32::new(NO_HOME),
+            deadline: AtomicU64::new(NEVER),
+            shield: AtomicU64::new(0),
+            object: AtomicUsize::new(0),
+            id: NEXT.fetch_add(1, Relaxed),
+            reason: AtomicU8::new(0),
+            coroutine,
+            sleeper: Sleeper::current(),
+        }
+    }
+
+    /// The task's number, unique in the process.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The worker that runs it, from 1; 0 for a thread.
+    #[must_use]
+    pub fn home(&self) -> u32 {
+        self.home.load(Relaxed)
+    }
+
+    /// Owner's worker: says where the task runs from now on.
+    pub fn set_home(&self, home: u32) {
+        self.home.store(home, Relaxed);
+    }
+
+    /// Whether a coroutine runs it.
+    #[must_use]
+    pub fn is_coroutine(&self) -> bool {
+        self.coroutine
+    }
+
+    /// The word, for the plan that sleeps on it.
+    #[must_use]
+    pub fn word(&self) -> &WakeWord {
+        &self.word
+    }
+
+    pub(super) fn notify(&self) -> Owed {
+        self.word.notify()
+    }
+
+    pub(super) fn wake_thread(&self) {
+        self.sleeper.wake(self.word.as_atomic());
+    }
+
+    pub(super) fn take_notification(&self) -> bool {
+        self.word.take()
+    }
+
+    /// Owner: sleeps in a futex on the word.
+    pub(super) fn block_thread(&self, deadline: Option<Instant>) {
+        if !self.word.fall_asleep(Sleep::Blocked) {
+            return;
+        }
+        while !self.word.is_notified() && deadline.is_none_or(|deadline| clock::now() < deadline) {
+            self.sleeper.wait(self.word.as_atomic(), WakeWord::BLOCKED_VALUE, deadline);
+        }
+        self.word.wake_up();
+    }
+
+    /// Asks the task to end: it unwinds from its next wait. The caller has to unpark it.
+    pub fn request_cancel(&self) {
+        // SYNC: waiter.cancel. What the caller did before is visible to the destructors that then run.
+        self.cancel.store(1, Release);
+    }
+
+    /// Whether somebody asked the task to end.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.load(Relaxed) != 0
+    }
+
+    pub(super) fn count_raise(&self) -> u32 {
+        self.raised.fetch_add(1, Relaxed) + 1
+    }
+
+    /// How often an interruption was raised in the task.
+    #[must_use]
+    pub fn raised(&self) -> u32 {
+        self.raised.load(Relaxed)
+    }
+
+    /// Owner: whether the task unwinds. `thread::panicking` speaks of the thread, on which other coroutines may have
+    /// stopped half unwound; then only what was raised here is known of this one.
+    #[must_use]
+    pub fn is_unwinding(&self) -> bool {
+        std::thread::panicking() && (SUSPENDED_UNWINDING.get() == 0 || self.raised() > 0)
+    }
+
+    /// Owner: the deadline of the innermost `timeout`.
+    #[must_use]
+    pub fn timeout_deadline(&self) -> Option<Instant> {
+        clock::instant(self.deadline.load(Relaxed))
+    }
+
+    /// Owner: enters or leaves a `timeout`: sets the deadline that every wait in it obeys. Returns the one before.
+    pub fn set_timeout_deadline(&self, deadline: Option<Instant>) -> Option<Instant> {
+        let before = self.timeout_deadline();
+        self.deadline.store(deadline.map_or(NEVER, clock::nanos), Relaxed);
+        before
+    }
+
+    /// Owner: puts cancellation and timeouts off until then; `None` for no longer. Returns what was set before.
+    pub fn set_shield(&self, until: Option<Instant>) -> Option<Instant> {
+        let before = self.shield.swap(until.map_or(0, clock::nanos), Relaxed);
+        if before == 0 { None } else { clock::instant(before) }
+    }
+
+    /// Owner: whether a wait must not begin, and why.
+    pub(super) fn interruption(&self, wait: &Wait) -> Option<Interrupt> {
+        if wait.cancellable {
+            let cancelled = self.cancel.load(Acquire) != 0; // SYNC: waiter.cancel
+            let deadline = self.deadline.load(Relaxed);
+            let unwinding = self.is_unwinding();
+            if unwinding && self.coroutine && wait.fallible {
+                return Some(Interrupt::Cancelled);
+            }
+            if cancelled || deadline != NEVER {
+                let now = clock::nanos(clock::now());
+                let due = if now < self.shield.load(Relaxed) {
+                    None
+                } else if cancelled {
+                    Some(Unwind::Cancelled)
+                } else {
+                    (now >= deadline).then_some(Unwind::Elapsed)
+                };
+                if let Some(unwind) = due {
+                    // With `panic = "abort"` nothing can unwind: only who returns errors hears of it.
+                    let can_raise = cfg!(panic = "unwind") && !unwinding;
+                    if can_raise {
+                        return Some(Interrupt::Raise(unwind));
+                    } else if wait.fallible {
+                        return Some(Interrupt::Cancelled);
+                    }
+                }
+            }
+        }
+        let timed_out = wait.deadline.is_some_and(|deadline| clock::now() >= deadline);
+        timed_out.then_some(Interrupt::TimedOut)
+    }
+
+    /// Owner: when the task has to look again at the latest.
+    pub(super) fn next_deadline(&self, wait: &Wait) -> Option<Instant> {
+        if !wait.cancellable {
+            return wait.deadline;
+        }
+        let mut earliest = wait.deadline.map_or(NEVER, clock::nanos);
+        let shield = self.shield.load(Relaxed);
+        let deadline = self.deadline.load(Relaxed);
+        if deadline != NEVER {
+            earliest = earliest.min(deadline.max(shield));
+        }
+        if shield != 0 && self.is_cancelled() {
+            earliest = earliest.min(shield);
+        }
+        clock::instant(earliest)
+    }
+
+    pub(super) fn begin_wait(&self, wait: &Wait) {
+        self.object.store(wait.object, Relaxed);
+        self.reason.store(wait.reason as u8, Relaxed);
+    }
+
+    pub(super) fn end_wait(&self) {
+        self.reason.store(0, Relaxed);
+    }
+
+    /// Why it waits, if it does. A snapshot: by the time it is read it may be over.
+    #[must_use]
+    pub fn reason(&self) -> Option<WaitReason> {
+        WaitReason::from_u8(self.reason.load(Relaxed))
+    }
+
+    /// An infallible wait of a coroutine that unwinds: see the module's "While a task unwinds".
+    pub(super) fn wait_while_unwinding(&self, current: &dyn Park, wait: &Wait, deadline: Option<Instant>) {
+        self.begin_wait(wait);
+        let here = wait.holder.is_some_and(|home| home == self.home());
+        let limit = clock::after(UNWINDING_LIMIT);
+        if !here {
+            let until = match (deadline, limit) {
+                (Some(deadline), Some(limit)) => Some(deadline.min(limit)),
+                (deadline, limit) => deadline.or(limit),
+            };
+            self.block_thread(until);
+        }
+        if here || limit.is_some_and(|limit| clock::now() >= limit) {
+            UNWINDING_SWITCHES.fetch_add(1, Relaxed);
+            SUSPENDED_UNWINDING.set(SUSPENDED_UNWINDING.get() + 1);
+            current.sleep(deadline);
+            SUSPENDED_UNWINDING.set(SUSPENDED_UNWINDING.get() - 1);
+        }
+        self.end_wait();
+    }
+}

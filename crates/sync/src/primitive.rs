@@ -1,0 +1,84 @@
+//! The one place that chooses between std's primitives and loom's model of them.
+//!
+//! Code of this crate names atomics, the internal lock and the futex only through this module, so the same lines that
+//! run are the lines that `tests/loom.rs` explores.
+
+pub use std::sync::atomic::Ordering;
+
+#[cfg(loom)]
+pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, fence};
+#[cfg(not(loom))]
+pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, fence};
+
+#[cfg(not(loom))]
+pub use std::sync::{Mutex, MutexGuard};
+
+#[cfg(loom)]
+pub use loom::sync::{Mutex, MutexGuard};
+
+/// Locks an internal lock. Nothing of ours panics while it holds one, so poison cannot mean anything here.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Sleeping and waking on a word that only one thread ever sleeps on.
+#[cfg(not(loom))]
+pub mod futex {
+    use std::time::Instant;
+
+    use super::AtomicU32;
+
+    /// Who to wake; on Linux the word itself says it.
+    #[derive(Debug, Default)]
+    pub struct Sleeper(());
+
+    impl Sleeper {
+        /// The calling thread.
+        #[must_use]
+        pub fn current() -> Self {
+            Self(())
+        }
+
+        /// Sleeps while the word holds `expected`; may return early.
+        pub fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) {
+            ropewalk_sys::futex::wait(word, expected, deadline);
+        }
+
+        /// Wakes the sleeper.
+        pub fn wake(&self, word: &AtomicU32) {
+            ropewalk_sys::futex::wake(word, 1);
+        }
+    }
+}
+
+/// Sleeping and waking on a word, as loom can model it.
+#[cfg(loom)]
+pub mod futex {
+    use std::time::Instant;
+
+    use super::{AtomicU32, Ordering};
+
+    /// Who to wake.
+    #[derive(Debug)]
+    pub struct Sleeper(loom::thread::Thread);
+
+    impl Sleeper {
+        /// The calling thread.
+        #[must_use]
+        pub fn current() -> Self {
+            Self(loom::thread::current())
+        }
+
+        /// Sleeps while the word holds `expected`.
+        pub fn wait(&self, word: &AtomicU32, expected: u32, _deadline: Option<Instant>) {
+            if word.load(Ordering::Relaxed) == expected {
+                loom::thread::park();
+            }
+        }
+
+        /// Wakes the sleeper.
+        pub fn wake(&self, _word: &AtomicU32) {
+            self.0.unpark();
+        }
+    }
+}
