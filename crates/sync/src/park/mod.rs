@@ -29,18 +29,17 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ropewalk_sys::poll::Interest;
-
 pub mod readiness;
 mod reason;
 mod thread;
 mod waiter;
 pub mod word;
 
-pub use self::readiness::{Readiness, Source};
+pub use self::readiness::{Home, Readiness, Source};
 pub use self::reason::{Wait, WaitReason};
 pub use self::thread::{ThreadParker, adopt_thread};
 pub use self::waiter::{Waiter, unwinding_switches};
+pub use ropewalk_sys::poll::Interest;
 
 /// How one plan sleeps and is woken. Implemented once for each plan, used only by this module.
 ///
@@ -57,6 +56,11 @@ pub unsafe trait Park: Send + Sync {
 
     /// Lets others run, and comes back.
     fn yield_now(&self);
+
+    /// The task that waits, for whoever knows its type.
+    fn task(&self) -> Option<&(dyn Any + Send + Sync)> {
+        None
+    }
 
     /// Makes a suspended owner run again. Called once for each time that it was found suspended.
     fn resume(self: Arc<Self>);
@@ -237,9 +241,9 @@ pub unsafe fn enter(task: Option<NonNull<dyn Park>>, budget: Option<u32>) -> Opt
     CURRENT.replace(task)
 }
 
-/// The words of the current task; `None` on a plain thread that never waited.
-pub fn current_waiter<R>(f: impl FnOnce(&Waiter) -> R) -> R {
-    with_current(|current| f(current.waiter()))
+/// The words of the current task, and the task itself where somebody spawned it.
+pub fn current<R>(f: impl FnOnce(&Waiter, Option<&(dyn Any + Send + Sync)>) -> R) -> R {
+    with_current(|current| f(current.waiter(), current.task()))
 }
 
 /// Counts one operation that did not have to wait; now and then lets others run. May switch, and may unwind if the task

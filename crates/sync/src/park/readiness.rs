@@ -95,6 +95,39 @@ impl Source {
         }
     }
 
+    /// Does `operation`, which never blocks, as often as it takes until it has something to say but "it would block",
+    /// and waits for readiness in between. Nothing is held meanwhile, so an interruption loses nothing.
+    ///
+    /// # Errors
+    /// What `operation` gives; [`WouldBlock`](io::ErrorKind::WouldBlock) when the wait's deadline has passed; an error
+    /// that wraps [`Cancelled`](super::Cancelled) for a cancelled task that cannot unwind.
+    ///
+    /// # Waits
+    /// Until the operation can be done.
+    ///
+    /// # Cancellation
+    /// Unwinds a cancelled task.
+    pub fn attempt<R>(
+        &self,
+        fd: BorrowedFd<'_>,
+        interest: Interest,
+        wait: &Wait,
+        mut operation: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        super::spend();
+        loop {
+            let seen = self.tick(interest);
+            match operation() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => return result,
+            }
+            if let Err(interrupt) = self.wait(fd, interest, seen, wait)? {
+                return Err(interrupt.deliver().into());
+            }
+        }
+    }
+
     /// Waits until `fd` may be ready, after a try that found that it was not, when the count of edges was `seen`.
     ///
     /// # Errors

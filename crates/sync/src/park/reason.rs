@@ -25,10 +25,11 @@ pub enum WaitReason {
     SocketWrite,
     Blocking,
     Signal,
+    Idle,
 }
 
 impl WaitReason {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Join,
         Self::ScopeEnd,
         Self::RuntimeEnd,
@@ -45,6 +46,7 @@ impl WaitReason {
         Self::SocketWrite,
         Self::Blocking,
         Self::Signal,
+        Self::Idle,
     ];
 
     pub(super) fn from_u8(value: u8) -> Option<Self> {
@@ -71,6 +73,7 @@ impl WaitReason {
             Self::SocketWrite => "writing to a socket",
             Self::Blocking => "waiting for a blocking call on another thread",
             Self::Signal => "waiting for a signal",
+            Self::Idle => "waiting for work",
         }
     }
 }

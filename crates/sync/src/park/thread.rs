@@ -28,6 +28,19 @@ impl ThreadParker {
     pub fn new() -> Self {
         Self { waiter: Waiter::new(false), thread: OnceLock::new() }
     }
+
+    /// Ends the thread's sleep in `ppoll`, or the next one.
+    pub fn interrupt(&self) {
+        // Suspended means in `ppoll`, or just before it: the signal is blocked until the call lets it in.
+        if let Some(&thread) = self.thread.get() {
+            signal::interrupt(thread);
+        }
+    }
+
+    /// Says that the calling thread is the one. Once, before its first wait.
+    pub fn bind(&self) {
+        let _ = self.thread.set(ThreadId::current());
+    }
 }
 
 impl Default for ThreadParker {
@@ -51,10 +64,7 @@ unsafe impl Park for ThreadParker {
     }
 
     fn resume(self: Arc<Self>) {
-        // Suspended means in `ppoll`, or just before it: the signal is blocked until the call lets it in.
-        if let Some(&thread) = self.thread.get() {
-            signal::interrupt(thread);
-        }
+        self.interrupt();
     }
 
     fn watch(&self, _fd: BorrowedFd<'_>, _source: &Source) -> io::Result<bool> {
@@ -86,10 +96,8 @@ thread_local! {
     static OWN: Own = const { Own(OnceCell::new()) };
 }
 
-/// Makes `parker` the calling thread's own. To be called by a new thread, before its first wait.
-pub fn adopt_thread(parker: Arc<ThreadParker>) {
-    let _ = parker.thread.set(ThreadId::current());
-    let parker: Arc<dyn Park> = parker;
+/// Makes `parker`, which is bound to the calling thread, its own. To be called by a new thread, before its first wait.
+pub fn adopt_thread(parker: Arc<dyn Park>) {
     let pointer = Arc::as_ptr(&parker);
     let kept = OWN.try_with(|own| own.0.set(parker.clone()).is_ok()).unwrap_or(false);
     if !kept {
@@ -102,6 +110,8 @@ pub fn adopt_thread(parker: Arc<ThreadParker>) {
 /// Gives a thread that nobody spawned here a parker, at its first wait.
 #[cold]
 pub(super) fn become_task() -> NonNull<dyn Park> {
-    adopt_thread(Arc::new(ThreadParker::new()));
+    let parker = ThreadParker::new();
+    parker.bind();
+    adopt_thread(Arc::new(parker));
     CURRENT.get().expect("adopt_thread has just set it")
 }

@@ -1,0 +1,159 @@
+//! Threads kept for calls that block: what `blocking` runs on.
+//!
+//! A call that blocks its thread would hold up every coroutine of its worker, so it goes to a thread of this pool while
+//! the coroutine waits for it. The pool grows with the calls that are under way, to [`THREADS_MAX`]; what comes then
+//! waits in line. A thread that had nothing to do for [`IDLE`] ends. Each waiting call has a task that waits for it, so
+//! the line is no longer than there are tasks.
+
+use std::collections::VecDeque;
+use std::panic::Location;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use ropewalk_sync::clock;
+use ropewalk_sync::park::{self, Park, Wait, WaitReason, Waiter};
+use ropewalk_sync::wait_list::WaitList;
+
+use crate::task::cell::{Cell, IntoPark, Joinable, Plan};
+use crate::task::{Birth, Header};
+
+/// As many blocking calls go on at once.
+const THREADS_MAX: usize = 512;
+/// How long a thread waits for the next call.
+const IDLE: Duration = Duration::from_secs(10);
+
+struct PoolPlan(Waiter);
+
+impl Plan for PoolPlan {
+    fn waiter(&self) -> &Waiter {
+        &self.0
+    }
+}
+
+/// A call, as the pool sees it.
+trait Call: Send + Sync {
+    fn execute(&self);
+}
+
+impl<F: FnOnce() -> T, T> Call for Cell<PoolPlan, F, T> {
+    fn execute(&self) {
+        Cell::execute(self);
+    }
+}
+
+impl<F: FnOnce() -> T, T> IntoPark for Cell<PoolPlan, F, T> {
+    fn into_park(self: Arc<Self>) -> Arc<dyn Park> {
+        unreachable!("a call on the pool has no handle that could cancel it")
+    }
+}
+
+#[derive(Default)]
+struct Pool {
+    calls: VecDeque<Arc<dyn Call>>,
+    threads: usize,
+}
+
+fn pool() -> &'static WaitList<Pool> {
+    static POOL: OnceLock<WaitList<Pool>> = OnceLock::new();
+    POOL.get_or_init(WaitList::default)
+}
+
+fn submit(call: Arc<dyn Call>) {
+    let pool = pool();
+    let mut state = pool.lock();
+    state.calls.push_back(call);
+    // A thread that has been told already counts as idle no longer, so one that waits is free for this call.
+    if let Some(thread) = state.notify_first(0) {
+        drop(state);
+        thread.unpark();
+    } else if state.threads < THREADS_MAX {
+        state.threads += 1;
+        let first = state.threads == 1;
+        drop(state);
+        let started = std::thread::Builder::new().name("ropewalk-blocking".into()).spawn(serve_calls);
+        if started.is_err() {
+            pool.lock().threads -= 1;
+            if first {
+                // Not even one: better to hold up this worker than to wait for ever.
+                serve_pending();
+            }
+        }
+    }
+}
+
+fn serve_pending() {
+    loop {
+        let call = pool().lock().calls.pop_front();
+        match call {
+            Some(call) => call.execute(),
+            None => return,
+        }
+    }
+}
+
+fn serve_calls() {
+    let pool = pool();
+    let mut state = pool.lock();
+    loop {
+        if let Some(call) = state.calls.pop_front() {
+            drop(state);
+            call.execute();
+            drop(call);
+            state = pool.lock();
+            continue;
+        }
+        let wait = Wait::new(WaitReason::Idle).object(pool).until(clock::after(IDLE));
+        let idle_too_long = pool.wait(state, &wait).is_err();
+        state = pool.lock();
+        if idle_too_long && state.calls.is_empty() {
+            state.threads -= 1;
+            return;
+        }
+    }
+}
+
+/// Runs `f`, which may block, without holding up other coroutines: in a coroutine on a thread of its own, while the
+/// caller waits; anywhere else right here. Because the caller waits until `f` is over, `f` may borrow.
+///
+/// ```
+/// let mut words = vec!["rope", "walk"];
+/// let joined = ropewalk_runtime::blocking(|| {
+///     words.sort(); // a borrow: no `'static`, no `move`
+///     words.join("-") // imagine a call into a C library that takes a second
+/// });
+/// assert_eq!(joined, "rope-walk");
+/// ```
+///
+/// # Panics
+/// If `f` panics, with its payload.
+///
+/// # Waits
+/// Until `f` has returned; in line, where 512 calls are under way.
+///
+/// # Cancellation
+/// Not before `f` has returned: it borrows from here.
+#[track_caller]
+pub fn blocking<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    if !park::current(|waiter, _| waiter.is_coroutine()) {
+        return f();
+    }
+    let header = Header::new(Birth::default(), Location::caller());
+    let cell = Arc::new(Cell::new(header, PoolPlan(Waiter::new(false)), f));
+    let call: Arc<dyn Call + '_> = cell.clone();
+    // SAFETY: only the lifetime changes. This function does not return or unwind before the call is done, and from then
+    // on the slot is touched only here (`task::cell`, rule 2).
+    submit(unsafe { std::mem::transmute::<Arc<dyn Call + '_>, Arc<dyn Call>>(call) });
+    let wait = Wait::new(WaitReason::Blocking).uncancellable();
+    while !cell.header.wait_done(wait) {}
+    match cell.take() {
+        Ok(value) => value,
+        Err(error) => match error.into_panic() {
+            Ok(payload) => std::panic::resume_unwind(payload),
+            Err(error) => unreachable!("nobody can cancel a call on the pool: {error}"),
+        },
+    }
+}

@@ -1,0 +1,236 @@
+//! The handle of a task, and how a task can fail.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ropewalk_sync::clock;
+
+use super::cell::Joinable;
+use super::{cancel, join_wait};
+
+/// The number of a task, unique in the process for as long as it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(pub(crate) u64);
+
+impl TaskId {
+    /// The number itself.
+    #[must_use]
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Owns the result of a task, whatever plan runs it. Dropping it detaches the task, which goes on.
+///
+/// ```
+/// use ropewalk_runtime::coroutine;
+///
+/// let handle = coroutine::spawn(|| 6 * 7);
+/// assert_eq!(handle.join().unwrap(), 42);
+/// ```
+pub struct JoinHandle<T> {
+    /// `None` only after the result was taken.
+    task: Option<Arc<dyn Joinable<T>>>,
+    /// The handle may cross threads only if the result may.
+    _result: PhantomData<T>,
+}
+
+impl<T> JoinHandle<T> {
+    pub(crate) fn new(task: Arc<dyn Joinable<T>>) -> Self {
+        Self { task: Some(task), _result: PhantomData }
+    }
+
+    pub(crate) fn task(&self) -> &Arc<dyn Joinable<T>> {
+        self.task.as_ref().expect("it is taken only by join, which consumes the handle")
+    }
+
+    /// Waits for the task to end, and gives what it returned.
+    ///
+    /// # Errors
+    /// The task panicked (the payload is in the error), or was cancelled.
+    ///
+    /// # Waits
+    /// Until the task has ended.
+    ///
+    /// # Cancellation
+    /// If the caller is cancelled it unwinds from here, and the task is detached.
+    pub fn join(mut self) -> Result<T, JoinError> {
+        while !self.task().header().wait_done(join_wait()) {}
+        self.task.take().expect("it is taken here only").take()
+    }
+
+    /// Waits for the task to end, for `timeout` at most.
+    ///
+    /// # Errors
+    /// The handle itself, if the task goes on.
+    ///
+    /// # Waits
+    /// Until the task has ended, or for that long.
+    ///
+    /// # Cancellation
+    /// As [`join`](Self::join).
+    pub fn join_timeout(mut self, timeout: Duration) -> Result<Result<T, JoinError>, Self> {
+        if self.task().header().wait_done(join_wait().until(clock::after(timeout))) {
+            Ok(self.task.take().expect("it is taken here only").take())
+        } else {
+            Err(self)
+        }
+    }
+
+    /// Whether the task has ended: then `join` does not wait.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.task().header().is_done()
+    }
+
+    /// Asks the task to end: it unwinds from its next wait, running destructors. A task that has not started never
+    /// does. Returns at once; `join` tells how it ended. A task that returns all the same has returned.
+    pub fn cancel(&self) {
+        cancel(self.task().clone().into_park());
+    }
+
+    /// The task's number.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        TaskId(self.task().waiter().id())
+    }
+
+    /// The task's name, if it was given one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.task().header().name()
+    }
+
+    /// Where it was spawned.
+    #[must_use]
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.task().header().spawned_at()
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.detach();
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a task failed to return.
+pub struct JoinError {
+    id: u64,
+    name: Option<Arc<str>>,
+    /// The panic's payload; `None` for a cancelled task. In a lock because payloads need not be `Sync`.
+    panic: Option<Mutex<Box<dyn Any + Send>>>,
+}
+
+impl JoinError {
+    pub(crate) fn cancelled(id: u64, name: Option<Arc<str>>) -> Self {
+        Self { id, name, panic: None }
+    }
+
+    pub(crate) fn panicked(id: u64, name: Option<Arc<str>>, payload: Box<dyn Any + Send>) -> Self {
+        Self { id, name, panic: Some(Mutex::new(payload)) }
+    }
+
+    /// Which task it was.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        TaskId(self.id)
+    }
+
+    /// Whether it panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        self.panic.is_some()
+    }
+
+    /// Whether it was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.panic.is_none()
+    }
+
+    /// The payload of its panic, as `std::thread::JoinHandle::join` gives it.
+    ///
+    /// # Errors
+    /// The error itself, if the task did not panic.
+    pub fn into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
+        match self.panic {
+            Some(payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            None => Err(self),
+        }
+    }
+
+    /// The payload of its panic, if it is a `P`.
+    ///
+    /// # Errors
+    /// The error itself, if the task did not panic or panicked with something else.
+    pub fn downcast<P: Any>(mut self) -> Result<P, Self> {
+        match self.panic.take() {
+            None => Err(self),
+            Some(payload) => {
+                let payload = payload.into_inner().unwrap_or_else(PoisonError::into_inner);
+                payload.downcast::<P>().map(|payload| *payload).map_err(|payload| {
+                    self.panic = Some(Mutex::new(payload));
+                    self
+                })
+            }
+        }
+    }
+
+    fn message(&self) -> Option<String> {
+        let payload = self.panic.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = payload.downcast_ref::<&str>().copied();
+        text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).map(str::to_owned)
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "task {} ('{name}') ", self.id)?,
+            None => write!(f, "task {} ", self.id)?,
+        }
+        match (self.is_panic(), self.message()) {
+            (false, _) => f.write_str("was cancelled"),
+            (true, Some(message)) => write!(f, "panicked: {message}"),
+            (true, None) => f.write_str("panicked"),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({self})")
+    }
+}
+
+impl Error for JoinError {}
+
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> Self {
+        Self::other(error)
+    }
+}

@@ -1,0 +1,184 @@
+//! What a task is, whatever plan runs it.
+//!
+//! A task is one allocation: a [`Header`] that everybody may read, what its plan needs, and a slot that holds first the
+//! closure and then the result ([`cell`]). Handles, wait lists and queues hold it by `Arc`; it outlives the stack that
+//! it ran on.
+
+pub(crate) mod cell;
+pub(crate) mod join;
+
+use std::any::Any;
+use std::panic::Location;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use Ordering::{AcqRel, Acquire};
+use ropewalk_sync::park::{Park, Unparker, Wait, WaitReason};
+use ropewalk_sync::wait_list::WaitList;
+use std::sync::atomic::Ordering;
+
+use self::join::JoinError;
+
+/// The result is stored; who waits was told.
+const DONE: u32 = 1;
+/// Nobody will ask for the result.
+const DETACHED: u32 = 2;
+
+/// Who counts a task: the scope or the runtime that it belongs to.
+pub(crate) trait Owner: Send + Sync {
+    /// One more task that it waits for.
+    fn began(&self);
+
+    /// The task ended; `failure` says how, unless it returned.
+    fn ended(&self, slot: usize, failure: Option<Failure>);
+
+    /// The owner itself, for who knows its type.
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+/// How a task failed, as far as its owner has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Panicked,
+    Cancelled,
+}
+
+/// What a task is given at its birth.
+#[derive(Default)]
+pub(crate) struct Birth {
+    pub(crate) name: Option<Arc<str>>,
+    /// The scope that waits for it, and its place there.
+    pub(crate) scope: Option<(Arc<dyn Owner>, usize)>,
+    /// The runtime that it belongs to, and whether the runtime waits for it.
+    pub(crate) runtime: Option<Arc<dyn Owner>>,
+    pub(crate) counted: bool,
+}
+
+/// The part of a task that does not depend on its plan.
+pub(crate) struct Header {
+    birth: Birth,
+    spawned_at: &'static Location<'static>,
+    state: AtomicU32,
+    joiners: WaitList<()>,
+    /// Children to be cancelled when it ends.
+    daemons: OnceLock<Box<Mutex<Vec<Weak<dyn Park>>>>>,
+}
+
+impl Header {
+    pub(crate) fn new(birth: Birth, spawned_at: &'static Location<'static>) -> Self {
+        Self {
+            birth,
+            spawned_at,
+            state: AtomicU32::new(0),
+            joiners: WaitList::new(()),
+            daemons: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.birth.name.as_deref()
+    }
+
+    pub(crate) fn spawned_at(&self) -> &'static Location<'static> {
+        self.spawned_at
+    }
+
+    pub(crate) fn shared_name(&self) -> Option<Arc<str>> {
+        self.birth.name.clone()
+    }
+
+    /// The runtime that it belongs to: where its children go.
+    pub(crate) fn runtime(&self) -> Option<&Arc<dyn Owner>> {
+        self.birth.runtime.as_ref()
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        // SYNC: task.done. Who sees it may take the result.
+        self.state.load(Acquire) & DONE != 0
+    }
+
+    /// Waits for the end, or for the wait's deadline: then `false`.
+    pub(crate) fn wait_done(&self, wait: Wait) -> bool {
+        loop {
+            if self.is_done() {
+                return true;
+            }
+            let guard = self.joiners.lock();
+            if self.is_done() {
+                return true;
+            }
+            if let Err(interrupt) = self.joiners.wait(guard, &wait.object(self)) {
+                if self.is_done() {
+                    return true;
+                }
+                let _ = interrupt.deliver();
+                return false;
+            }
+        }
+    }
+
+    /// A child that is to be cancelled when this task ends.
+    pub(crate) fn adopt_daemon(&self, child: Weak<dyn Park>) {
+        let daemons = self.daemons.get_or_init(Box::default);
+        let mut daemons = daemons.lock().unwrap_or_else(PoisonError::into_inner);
+        // Dead children are swept out when the list would grow, so it is never longer than twice those that live.
+        if daemons.len() == daemons.capacity() {
+            daemons.retain(|child| child.strong_count() > 0);
+        }
+        daemons.push(child);
+    }
+
+    fn cancel_daemons(&self) {
+        if let Some(daemons) = self.daemons.get() {
+            let daemons = std::mem::take(&mut *daemons.lock().unwrap_or_else(PoisonError::into_inner));
+            daemons.iter().filter_map(Weak::upgrade).for_each(cancel);
+        }
+    }
+
+    /// The result is stored: marks the end. `true` if nobody will ask for the result.
+    fn mark_done(&self) -> bool {
+        // SYNC: task.done
+        self.state.fetch_or(DONE, AcqRel) & DETACHED != 0
+    }
+
+    /// Nobody will ask for the result. `true` if the task has ended already.
+    fn mark_detached(&self) -> bool {
+        self.state.fetch_or(DETACHED, AcqRel) & DONE != 0
+    }
+
+    /// It will never start: whoever counts it hears that it ended.
+    pub(crate) fn abandon(&self) {
+        self.mark_done();
+        self.announce(None);
+    }
+
+    fn announce(&self, failure: Option<Failure>) {
+        self.cancel_daemons();
+        self.joiners.notify_all();
+        if let Some((scope, slot)) = &self.birth.scope {
+            scope.ended(*slot, failure);
+        }
+        if let Some(runtime) = self.birth.runtime.as_ref().filter(|_| self.birth.counted) {
+            runtime.ended(0, failure);
+        }
+    }
+}
+
+/// Asks a task to end: it unwinds from its next wait.
+pub(crate) fn cancel(task: Arc<dyn Park>) {
+    task.waiter().request_cancel();
+    Unparker::of(task).unpark();
+}
+
+/// The wait for a task's end.
+pub(crate) fn join_wait() -> Wait {
+    Wait::new(WaitReason::Join)
+}
+
+fn failure_of<T>(result: &Result<T, JoinError>) -> Option<Failure> {
+    result.as_ref().err().map(
+        |error| {
+            if error.is_cancelled() { Failure::Cancelled } else { Failure::Panicked }
+        },
+    )
+}
