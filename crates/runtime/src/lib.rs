@@ -1,7 +1,31 @@
 //! Ropewalk's tasks, the plans that run them, and their scheduler.
-pub(crate) mod plan;
-pub(crate) mod spawn;
-pub(crate) mod task;
+//!
+//! Users see this through the crate `ropewalk`. Inside, arrows go down this list:
+//!
+//! | module | its job |
+//! |---|---|
+//! | [`scope`], [`timeout`](mod@timeout) | bounds in time: children that end with their block, code that ends by a deadline |
+//! | [`coroutine`], [`thread`] | spawning, one face for each plan |
+//! | [`runtime`] | workers, start and end |
+//! | `spawn` | what every spawn does |
+//! | `plan` | what it takes to run a task as a thread, as a coroutine, on the blocking pool |
+//! | `scheduler` | which coroutine runs next, on which worker |
+//! | `driver` | which descriptors became ready |
+//! | `stack` | the memory that coroutines run on |
+//! | `task` | what a task is: closure in, result out, handle |
+
+pub mod coroutine;
+mod driver;
+mod plan;
+mod runtime;
+mod scheduler;
+mod spawn;
+mod stack;
+mod task;
 pub mod thread;
+
+pub mod inspect;
+pub use driver::{DriverChoice, DriverKind};
 pub use plan::pool::blocking;
+pub use runtime::{Builder, Runtime, run};
 pub use task::join::{JoinError, JoinHandle, TaskId};

@@ -1,6 +1,6 @@
 //! What every spawn does, whatever the plan: the new task's parent and runtime.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use ropewalk_sync::park::{self, Park};
 
@@ -16,22 +16,19 @@ pub(crate) fn current_runtime() -> Option<Arc<dyn Owner>> {
     with_current_header(|header| header.and_then(Header::runtime).cloned())
 }
 
-/// What a child of the calling task is born with. A task that is no daemon is counted by its runtime, which waits for it.
-pub(crate) fn birth(name: Option<Arc<str>>, daemon: bool) -> Birth {
-    let runtime = current_runtime();
-    if let Some(runtime) = runtime.as_ref().filter(|_| !daemon) {
+/// What a task of `runtime` is born with. A `counted` one is waited for.
+pub(crate) fn birth(name: Option<Arc<str>>, runtime: Arc<dyn Owner>, counted: bool) -> Birth {
+    if counted {
         runtime.began();
     }
-    Birth { name, scope: None, counted: runtime.is_some() && !daemon, runtime }
+    Birth { name, scope: None, runtime: Some(runtime), counted }
 }
 
-/// Makes the calling task responsible for a daemon child.
-pub(crate) fn introduce(child: &Arc<dyn Park>, daemon: bool) {
-    if daemon {
-        with_current_header(|header| {
-            if let Some(header) = header {
-                header.adopt_daemon(Arc::downgrade(child) as Weak<dyn Park>);
-            }
-        });
-    }
+/// Makes the calling task responsible for a daemon child: it is cancelled when the caller ends.
+pub(crate) fn adopt_daemon(child: &Arc<dyn Park>) {
+    with_current_header(|header| {
+        if let Some(header) = header {
+            header.adopt_daemon(Arc::downgrade(child));
+        }
+    });
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::plan::thread::spawn_unchecked;
 use crate::spawn;
+use crate::task::Birth;
 use crate::task::join::JoinHandle;
 
 pub use ropewalk_sync::park::{sleep, sleep_until, yield_now};
@@ -68,15 +69,23 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let birth = spawn::birth(self.name, self.daemon);
         let daemon = self.daemon;
+        // A thread needs no runtime; a child of a task of one belongs to it.
+        let birth = match spawn::current_runtime() {
+            Some(runtime) => spawn::birth(self.name, runtime, !daemon),
+            None => Birth { name: self.name, ..Birth::default() },
+        };
         // SAFETY: `F` and `T` are 'static.
         unsafe {
             spawn_unchecked(
                 birth,
                 self.stack_size,
                 Location::caller(),
-                |park| spawn::introduce(park, daemon),
+                |task| {
+                    if daemon {
+                        spawn::adopt_daemon(task);
+                    }
+                },
                 f,
             )
         }

@@ -16,6 +16,7 @@
 pub mod channel;
 pub mod clock;
 pub mod condvar;
+pub mod mailbox;
 pub mod mutex;
 pub mod park;
 pub mod primitive;

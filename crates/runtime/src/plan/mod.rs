@@ -1,2 +1,3 @@
+pub(crate) mod coroutine;
 pub(crate) mod pool;
-pub mod thread;
+pub(crate) mod thread;

@@ -8,6 +8,7 @@
 //! `DONE` and `DETACHED` are set by read-modify-writes of one word, so exactly one of the two comes second.
 
 use std::cell::UnsafeCell;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -71,6 +72,18 @@ impl<P: Plan, F: FnOnce() -> T, T> Cell<P, F, T> {
                 None => self.error(|id, name| JoinError::panicked(id, name, payload)),
             }),
         };
+        self.finish(result);
+    }
+
+    /// Instead of [`execute`](Self::execute), where the plan cannot run it.
+    pub(crate) fn refuse(&self, reason: io::Error) {
+        // SAFETY: rule 1: nobody executes it.
+        let closure = std::mem::replace(unsafe { &mut *self.slot.get() }, Slot::Executing);
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(closure)));
+        self.finish(Err(self.error(|id, name| JoinError::not_started(id, name, reason))));
+    }
+
+    fn finish(&self, result: Result<T, JoinError>) {
         let failure = failure_of(&result);
         // SAFETY: rule 1; nothing was borrowed from the slot meanwhile.
         unsafe { *self.slot.get() = Slot::Result(result) };
@@ -102,6 +115,7 @@ pub(crate) trait Joinable<T>: Send + Sync {
     /// Nobody will take the result.
     fn detach(&self);
     fn into_park(self: Arc<Self>) -> Arc<dyn Park>;
+    fn run_next(self: Arc<Self>) -> bool;
 }
 
 impl<P: Plan, F: FnOnce() -> T, T> Joinable<T> for Cell<P, F, T>
@@ -135,9 +149,18 @@ where
     fn into_park(self: Arc<Self>) -> Arc<dyn Park> {
         IntoPark::into_park(self)
     }
+
+    fn run_next(self: Arc<Self>) -> bool {
+        IntoPark::run_next(self)
+    }
 }
 
 /// A task as what can be woken.
 pub(crate) trait IntoPark {
     fn into_park(self: Arc<Self>) -> Arc<dyn Park>;
+
+    /// Has it run next on this worker, where the plan knows such a thing.
+    fn run_next(self: Arc<Self>) -> bool {
+        false
+    }
 }

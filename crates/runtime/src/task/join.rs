@@ -59,7 +59,7 @@ impl<T> JoinHandle<T> {
     /// Waits for the task to end, and gives what it returned.
     ///
     /// # Errors
-    /// The task panicked (the payload is in the error), or was cancelled.
+    /// The task panicked (the payload is in the error), was cancelled, or could not start.
     ///
     /// # Waits
     /// Until the task has ended.
@@ -141,17 +141,27 @@ impl<T> fmt::Debug for JoinHandle<T> {
 pub struct JoinError {
     id: u64,
     name: Option<Arc<str>>,
-    /// The panic's payload; `None` for a cancelled task. In a lock because payloads need not be `Sync`.
-    panic: Option<Mutex<Box<dyn Any + Send>>>,
+    cause: Cause,
+}
+
+enum Cause {
+    /// The payload is in a lock because it need not be `Sync`.
+    Panicked(Mutex<Box<dyn Any + Send>>),
+    Cancelled,
+    NotStarted(io::Error),
 }
 
 impl JoinError {
     pub(crate) fn cancelled(id: u64, name: Option<Arc<str>>) -> Self {
-        Self { id, name, panic: None }
+        Self { id, name, cause: Cause::Cancelled }
     }
 
     pub(crate) fn panicked(id: u64, name: Option<Arc<str>>, payload: Box<dyn Any + Send>) -> Self {
-        Self { id, name, panic: Some(Mutex::new(payload)) }
+        Self { id, name, cause: Cause::Panicked(Mutex::new(payload)) }
+    }
+
+    pub(crate) fn not_started(id: u64, name: Option<Arc<str>>, reason: io::Error) -> Self {
+        Self { id, name, cause: Cause::NotStarted(reason) }
     }
 
     /// Which task it was.
@@ -163,13 +173,13 @@ impl JoinError {
     /// Whether it panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        self.panic.is_some()
+        matches!(self.cause, Cause::Panicked(_))
     }
 
     /// Whether it was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.panic.is_none()
+        matches!(self.cause, Cause::Cancelled)
     }
 
     /// The payload of its panic, as `std::thread::JoinHandle::join` gives it.
@@ -177,9 +187,9 @@ impl JoinError {
     /// # Errors
     /// The error itself, if the task did not panic.
     pub fn into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
-        match self.panic {
-            Some(payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
-            None => Err(self),
+        match self.cause {
+            Cause::Panicked(payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            _ => Err(self),
         }
     }
 
@@ -187,21 +197,18 @@ impl JoinError {
     ///
     /// # Errors
     /// The error itself, if the task did not panic or panicked with something else.
-    pub fn downcast<P: Any>(mut self) -> Result<P, Self> {
-        match self.panic.take() {
-            None => Err(self),
-            Some(payload) => {
-                let payload = payload.into_inner().unwrap_or_else(PoisonError::into_inner);
-                payload.downcast::<P>().map(|payload| *payload).map_err(|payload| {
-                    self.panic = Some(Mutex::new(payload));
-                    self
-                })
-            }
+    pub fn downcast<P: Any>(self) -> Result<P, Self> {
+        let Self { id, name, .. } = &self;
+        let (id, name) = (*id, name.clone());
+        match self.into_panic()?.downcast::<P>() {
+            Ok(payload) => Ok(*payload),
+            Err(payload) => Err(Self::panicked(id, name, payload)),
         }
     }
 
     fn message(&self) -> Option<String> {
-        let payload = self.panic.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let Cause::Panicked(payload) = &self.cause else { return None };
+        let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
         let text = payload.downcast_ref::<&str>().copied();
         text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).map(str::to_owned)
     }
@@ -213,10 +220,11 @@ impl fmt::Display for JoinError {
             Some(name) => write!(f, "task {} ('{name}') ", self.id)?,
             None => write!(f, "task {} ", self.id)?,
         }
-        match (self.is_panic(), self.message()) {
-            (false, _) => f.write_str("was cancelled"),
-            (true, Some(message)) => write!(f, "panicked: {message}"),
-            (true, None) => f.write_str("panicked"),
+        match (&self.cause, self.message()) {
+            (Cause::Cancelled, _) => f.write_str("was cancelled"),
+            (Cause::NotStarted(reason), _) => write!(f, "could not start: {reason}"),
+            (Cause::Panicked(_), Some(message)) => write!(f, "panicked: {message}"),
+            (Cause::Panicked(_), None) => f.write_str("panicked"),
         }
     }
 }
@@ -227,7 +235,14 @@ impl fmt::Debug for JoinError {
     }
 }
 
-impl Error for JoinError {}
+impl Error for JoinError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.cause {
+            Cause::NotStarted(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
 
 impl From<JoinError> for io::Error {
     fn from(error: JoinError) -> Self {

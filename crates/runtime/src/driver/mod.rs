@@ -1,0 +1,147 @@
+//! Where a worker hears from the kernel: which descriptors became ready, and that somebody wants it.
+//!
+//! A driver reports; it schedules nothing. Both drivers do the same job, readiness by edges, so everything above them is
+//! one path: io_uring saves the system calls (to watch a descriptor costs none of its own, and a look that finds
+//! nothing costs none), epoll works everywhere. Which one a runtime uses is probed once when it is built.
+
+mod epoll;
+mod uring;
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ropewalk_sys::epoll::{Epoll, Ready};
+use ropewalk_sys::eventfd::EventFd;
+use ropewalk_sys::uring::Ring;
+
+/// How a runtime hears from the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DriverKind {
+    /// `io_uring(7)`: multishot polls, submitted in batches.
+    Uring,
+    /// `epoll(7)`: works on every kernel and in every sandbox.
+    Epoll,
+}
+
+impl fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Uring => "io_uring",
+            Self::Epoll => "epoll",
+        })
+    }
+}
+
+/// One descriptor's news.
+pub(crate) struct Event {
+    pub(crate) token: u64,
+    pub(crate) ready: Ready,
+}
+
+/// The seam: what a worker needs of the kernel. Used by the worker's own thread.
+pub(crate) trait Driver {
+    /// Reports edges of `fd` under `token` from now on, beginning with the state that it is in.
+    fn watch(&mut self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()>;
+
+    /// Reports nothing more under `token`.
+    fn unwatch(&mut self, fd: Option<BorrowedFd<'_>>, token: u64);
+
+    /// Adds what there is to `events`. Waits until there is something or the worker is woken: for `timeout` at most,
+    /// `None` for as long as it takes, zero not at all.
+    fn turn(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()>;
+
+    /// What other threads need to stop watching by themselves; `None` where only the worker can.
+    fn remote(&self) -> Option<Arc<Epoll>>;
+}
+
+/// Opens a driver for the calling thread, which `waker` can wake.
+pub(crate) fn open(kind: DriverKind, waker: &EventFd) -> io::Result<Box<dyn Driver>> {
+    Ok(match kind {
+        DriverKind::Uring => Box::new(uring::UringDriver::new(waker)?),
+        DriverKind::Epoll => Box::new(epoll::EpollDriver::new(waker)?),
+    })
+}
+
+/// Which driver to use, and why not the other.
+#[derive(Clone, Debug)]
+pub struct DriverChoice {
+    kind: DriverKind,
+    reason: Option<String>,
+}
+
+impl DriverChoice {
+    /// The driver in use.
+    #[must_use]
+    pub fn kind(&self) -> DriverKind {
+        self.kind
+    }
+
+    /// Why it is not io_uring; `None` where it is.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+}
+
+/// The variable that forces a driver.
+const VARIABLE: &str = "ROPEWALK_DRIVER";
+
+/// Chooses: what the builder forces, else what the environment forces, else io_uring where it works, else epoll.
+pub(crate) fn choose(forced: Option<DriverKind>) -> io::Result<DriverChoice> {
+    let (forced, by) = match forced {
+        Some(kind) => (Some(kind), "the builder"),
+        None => (from_environment()?, VARIABLE),
+    };
+    match forced {
+        Some(DriverKind::Epoll) => {
+            Ok(DriverChoice { kind: DriverKind::Epoll, reason: Some(format!("{by} asks for epoll")) })
+        }
+        forced => match Ring::new() {
+            Ok(_) => Ok(DriverChoice { kind: DriverKind::Uring, reason: None }),
+            Err(error) if forced.is_some() => Err(io::Error::new(
+                error.kind(),
+                format!("{by} asks for io_uring, which does not work here: {}", explain(&error)),
+            )),
+            Err(error) => {
+                let reason = explain(&error);
+                report_fallback(&reason);
+                Ok(DriverChoice { kind: DriverKind::Epoll, reason: Some(reason) })
+            }
+        },
+    }
+}
+
+fn from_environment() -> io::Result<Option<DriverKind>> {
+    match std::env::var(VARIABLE).as_deref() {
+        Err(_) | Ok("") => Ok(None),
+        Ok("uring") => Ok(Some(DriverKind::Uring)),
+        Ok("epoll") => Ok(Some(DriverKind::Epoll)),
+        Ok(other) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{VARIABLE} is '{other}': it can be uring or epoll"),
+        )),
+    }
+}
+
+/// Once in a process: an ordinary case, but one should be able to find out.
+fn report_fallback(reason: &str) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| tracing::info!(reason, "io_uring does not work here: epoll is used"));
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "{error}: a sandbox (seccomp, as Docker's default profile) or the sysctl kernel.io_uring_disabled forbids it"
+        ),
+        io::ErrorKind::OutOfMemory => format!("{error}: raise `ulimit -l`"),
+        io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput => {
+            format!("{error}: the kernel is older than 6.1, or built without it")
+        }
+        _ => error.to_string(),
+    }
+}

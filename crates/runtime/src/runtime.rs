@@ -1,0 +1,265 @@
+//! A runtime: its workers, its start and its end.
+//!
+//! # The end, in order
+//! 1. The function given to [`Runtime::run`] returns, or panics.
+//! 2. It waits for every task that is no daemon, coroutine or thread.
+//! 3. The runtime closes: each worker cancels the coroutines that are left, all daemons, and goes on running them while
+//!    they unwind, for [`Builder::shutdown_limit`] at most. What has not ended then is leaked with its stack.
+//! 4. The workers' threads end, and `run` returns.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use ropewalk_sync::park;
+use ropewalk_sys::limits;
+
+use crate::driver::{self, DriverChoice, DriverKind};
+use crate::plan::coroutine::create_unchecked;
+use crate::scheduler::core::Ready;
+use crate::scheduler::remote::Remote;
+use crate::scheduler::shared::Shared;
+use crate::scheduler::worker::Worker;
+use crate::spawn;
+use crate::stack;
+use crate::task::{Birth, Owner};
+
+/// How long the end of a runtime waits for its daemons, unless told otherwise.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+/// The first coroutine's stack where the main thread's has no limit, and at most.
+const FIRST_STACK: usize = 8 << 20;
+const FIRST_STACK_MAX: usize = 64 << 20;
+
+/// Configures a [`Runtime`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct Builder {
+    workers: Option<usize>,
+    driver: Option<DriverKind>,
+    shutdown_limit: Duration,
+}
+
+impl Builder {
+    /// How many workers, that is threads, run the coroutines: one for each CPU that the process may use, unless told
+    /// otherwise. At least one.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers.max(1));
+        self
+    }
+
+    /// Forces a driver. Without it `ROPEWALK_DRIVER=uring|epoll` does, else io_uring is used where it works.
+    pub fn driver(mut self, driver: DriverKind) -> Self {
+        self.driver = Some(driver);
+        self
+    }
+
+    /// How long the end of the runtime waits for daemons that were cancelled: 5 seconds unless told otherwise.
+    pub fn shutdown_limit(mut self, limit: Duration) -> Self {
+        self.shutdown_limit = limit;
+        self
+    }
+
+    /// Prepares the runtime: chooses the driver, opens what the workers need. Starts no thread yet.
+    ///
+    /// # Errors
+    /// The driver that is forced does not work here; `ROPEWALK_DRIVER` is neither `uring` nor `epoll`; no descriptor
+    /// is left (`ulimit -n`).
+    pub fn build(self) -> io::Result<Runtime> {
+        let driver = driver::choose(self.driver)?;
+        let workers = self.workers.unwrap_or_else(limits::available_parallelism);
+        let mut remotes = Vec::with_capacity(workers);
+        let mut queues = Vec::with_capacity(workers);
+        for _ in 0..workers {
+            let queue = crossbeam_deque::Worker::new_fifo();
+            remotes.push(Arc::new(Remote::new(queue.stealer())?));
+            queues.push(queue);
+        }
+        let shared = Arc::new(Shared::new(remotes.into(), driver, self.shutdown_limit));
+        register(&shared);
+        Ok(Runtime { shared, queues })
+    }
+}
+
+/// Workers that run coroutines.
+///
+/// ```
+/// use ropewalk_runtime::{Runtime, coroutine};
+///
+/// let runtime = Runtime::builder().workers(2).build()?;
+/// let sum = runtime.run(|| {
+///     let parts: Vec<_> = (0..10).map(|i| coroutine::spawn(move || i)).collect();
+///     parts.into_iter().map(|part| part.join().unwrap()).sum::<i32>()
+/// });
+/// assert_eq!(sum, 45);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Runtime {
+    shared: Arc<Shared>,
+    /// Of unstarted coroutines, one for each worker.
+    queues: Vec<crossbeam_deque::Worker<Ready>>,
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("workers", &self.queues.len()).field("driver", self.driver()).finish()
+    }
+}
+
+impl Runtime {
+    /// How to build one.
+    pub fn builder() -> Builder {
+        Builder { workers: None, driver: None, shutdown_limit: SHUTDOWN_LIMIT }
+    }
+
+    /// The driver that its workers use, and why.
+    #[must_use]
+    pub fn driver(&self) -> &DriverChoice {
+        &self.shared.driver
+    }
+
+    /// Runs `f` as the first coroutine, on this very thread, which is a worker until the end. Its stack is as large as
+    /// the main thread's (`ulimit -s`). Returns what `f` returned, after every task that is no daemon has ended.
+    ///
+    /// # Panics
+    /// If `f` panics, with its payload, after the other tasks have ended; if it is called from a coroutine; if the
+    /// threads of the other workers cannot be started.
+    ///
+    /// # Waits
+    /// Until the runtime has ended.
+    #[track_caller]
+    pub fn run<F, T>(self, f: F) -> T
+    where
+        F: FnOnce() -> T,
+    {
+        let in_coroutine = park::current(|waiter, _| waiter.is_coroutine());
+        assert!(!in_coroutine, "run was called from a coroutine: spawn one instead");
+        let Self { shared, queues } = self;
+        let mut queues = queues.into_iter().zip(shared.remotes.iter().cloned());
+        let (queue, remote) = queues.next().expect("a runtime has at least one worker");
+        let worker = Worker::new(shared.clone(), remote, queue)
+            .expect("the driver was probed when the runtime was built");
+        let threads = queues
+            .map(|(queue, remote)| start_worker(&shared, remote, queue))
+            .collect::<io::Result<Vec<_>>>();
+        let threads = threads.expect("the kernel starts no thread for a worker: see `ulimit -u`");
+
+        let usable = limits::stack_size().map_or(FIRST_STACK, |size| size.min(FIRST_STACK_MAX));
+        let slot_size = stack::slot_size(Some(usable - stack::GUARD));
+        let birth = Birth { name: Some("main".into()), runtime: Some(shared.clone()), ..Birth::default() };
+        let body = || {
+            let result = catch_unwind(AssertUnwindSafe(f));
+            shared.wait_ended();
+            shared.close();
+            result
+        };
+        // SAFETY: it runs on this thread, and ends before `run_until_closed` returns.
+        let (first, handle) = unsafe { create_unchecked(birth, slot_size, Location::caller(), body) };
+        worker.push_local(first);
+        worker.run_until_closed();
+        for thread in threads {
+            // A worker panics only if its driver fails, and then it has said so.
+            let _ = thread.join();
+        }
+        match handle.join() {
+            Ok(Ok(value)) => value,
+            Ok(Err(payload)) => resume_unwind(payload),
+            Err(error) => panic!("the first coroutine did not run: {error}"),
+        }
+    }
+
+    /// Starts all workers on threads of their own, for ever.
+    fn run_in_background(self) -> io::Result<Arc<Shared>> {
+        let Self { shared, queues } = self;
+        for (queue, remote) in queues.into_iter().zip(shared.remotes.iter().cloned()) {
+            start_worker(&shared, remote, queue)?;
+        }
+        Ok(shared)
+    }
+}
+
+fn start_worker(
+    shared: &Arc<Shared>,
+    remote: Arc<Remote>,
+    queue: crossbeam_deque::Worker<Ready>,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    let shared = shared.clone();
+    std::thread::Builder::new().name(format!("ropewalk-{}", remote.number())).spawn(move || {
+        let worker =
+            Worker::new(shared, remote, queue).expect("the driver was probed when the runtime was built");
+        worker.run_until_closed();
+    })
+}
+
+/// Runs `f` as the first coroutine of a new runtime with a worker for each CPU: what `main` usually does. See
+/// [`Runtime::run`].
+///
+/// ```
+/// use ropewalk_runtime::coroutine;
+///
+/// let answer = ropewalk_runtime::run(|| coroutine::spawn(|| 42).join().unwrap());
+/// assert_eq!(answer, 42);
+/// ```
+///
+/// # Panics
+/// As [`Runtime::run`]; also if the runtime cannot be built: [`Builder::build`] gives the error instead.
+///
+/// # Waits
+/// Until the runtime has ended.
+#[track_caller]
+pub fn run<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T,
+{
+    match Runtime::builder().build() {
+        Ok(runtime) => runtime.run(f),
+        Err(error) => panic!("ropewalk: no runtime can be built: {error}"),
+    }
+}
+
+/// The runtime for tasks spawned here: the spawner's own, else the global one, which starts now if it has not.
+pub(crate) fn current_or_global() -> io::Result<Arc<Shared>> {
+    if let Some(runtime) = spawn::current_runtime().and_then(shared_of) {
+        return Ok(runtime);
+    }
+    static GLOBAL: OnceLock<Arc<Shared>> = OnceLock::new();
+    static STARTING: Mutex<()> = Mutex::new(());
+    if let Some(global) = GLOBAL.get() {
+        return Ok(global.clone());
+    }
+    let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(global) = GLOBAL.get() {
+        return Ok(global.clone());
+    }
+    let shared = Runtime::builder().build()?.run_in_background()?;
+    Ok(GLOBAL.get_or_init(|| shared).clone())
+}
+
+fn shared_of(owner: Arc<dyn Owner>) -> Option<Arc<Shared>> {
+    owner.into_any().downcast().ok()
+}
+
+static RUNTIMES: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+/// Of runtimes that are gone.
+static PAST_SWITCHES: AtomicU64 = AtomicU64::new(0);
+
+fn register(shared: &Arc<Shared>) {
+    let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    runtimes.retain(|runtime| runtime.strong_count() > 0);
+    runtimes.push(Arc::downgrade(shared));
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        PAST_SWITCHES.fetch_add(self.switches(), Relaxed);
+    }
+}
+
+/// How often coroutines were resumed in this process, up to a few dozen that workers have not yet written down.
+pub(crate) fn coroutine_switches() -> u64 {
+    let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let alive: u64 = runtimes.iter().filter_map(Weak::upgrade).map(|runtime| runtime.switches()).sum();
+    alive + PAST_SWITCHES.load(Relaxed)
+}

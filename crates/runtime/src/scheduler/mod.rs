@@ -1,0 +1,15 @@
+//! Which coroutine runs next, on which worker, and what a worker does when there is none.
+//!
+//! | module | its job |
+//! |---|---|
+//! | [`core`] | the part of a coroutine that its worker touches |
+//! | [`timers`] | who is to be woken when |
+//! | [`remote`] | what other threads may touch of a worker |
+//! | [`shared`] | the workers of one runtime, and what they share |
+//! | [`worker`] | the loop |
+
+pub(crate) mod core;
+pub(crate) mod remote;
+pub(crate) mod shared;
+pub(crate) mod timers;
+pub(crate) mod worker;

@@ -1,0 +1,123 @@
+//! The workers of one runtime, and what they share.
+
+use std::any::Any;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::time::Duration;
+
+use ropewalk_sync::mailbox::publish_fence;
+use ropewalk_sync::park::{Wait, WaitReason};
+use ropewalk_sync::wait_list::WaitList;
+
+use super::core::Ready;
+use super::remote::{Message, Remote};
+use crate::driver::DriverChoice;
+use crate::task::{Failure, Owner};
+
+/// A worker may have this many coroutines more than another one before new ones go there: below it, being started
+/// where the spawner runs (warm, without a wake-up) is worth more than evenness.
+const UNEVENNESS: usize = 8;
+
+/// One runtime.
+pub(crate) struct Shared {
+    pub(crate) remotes: Box<[Arc<Remote>]>,
+    pub(crate) driver: DriverChoice,
+    pub(crate) shutdown_limit: Duration,
+    /// Tasks that the runtime waits for.
+    counted: AtomicUsize,
+    /// Who waits for `counted` to become zero.
+    ended: WaitList<()>,
+    closing: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(remotes: Box<[Arc<Remote>]>, driver: DriverChoice, shutdown_limit: Duration) -> Self {
+        Self {
+            remotes,
+            driver,
+            shutdown_limit,
+            counted: AtomicUsize::new(0),
+            ended: WaitList::new(()),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// Waits until every task that counts has ended.
+    pub(crate) fn wait_ended(&self) {
+        loop {
+            let guard = self.ended.lock();
+            // SYNC: shared.counted. What the tasks did is visible to who waited for them.
+            if self.counted.load(Acquire) == 0 {
+                return;
+            }
+            let wait = Wait::new(WaitReason::RuntimeEnd).uncancellable();
+            let _ = self.ended.wait(guard, &wait);
+        }
+    }
+
+    /// No new task is wanted: workers cancel what they have, and end.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Release);
+        for remote in &self.remotes {
+            remote.waker().signal();
+        }
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Acquire)
+    }
+
+    /// The worker for a new coroutine that `here` spawns: the less loaded of `here` and another one (the power of two
+    /// choices: M. Mitzenmacher, 2001). `None` means `here`.
+    pub(crate) fn place(&self, here: Option<&Arc<Remote>>) -> Option<&Arc<Remote>> {
+        let other = &self.remotes[fastrand::usize(..self.remotes.len())];
+        let Some(here) = here else {
+            let second = &self.remotes[fastrand::usize(..self.remotes.len())];
+            return Some(if load(second) < load(other) { second } else { other });
+        };
+        (load(other) + UNEVENNESS < load(here)).then_some(other)
+    }
+
+    /// Gives a new coroutine to a worker.
+    pub(crate) fn submit(&self, remote: &Remote, task: Ready) {
+        remote.load.fetch_add(1, Relaxed);
+        if let Err(Message::Fresh(task)) = remote.post(Message::Fresh(task)) {
+            task.refuse(io::Error::other("the runtime has ended"));
+        }
+    }
+
+    /// Work lies where idle workers steal: wakes one, if one sleeps.
+    pub(crate) fn offer(&self, here: &Remote) {
+        if self.remotes.len() > 1 {
+            publish_fence();
+            let mut others = self.remotes.iter().filter(|remote| remote.number() != here.number());
+            let _ = others.any(|remote| remote.rouse());
+        }
+    }
+
+    pub(crate) fn switches(&self) -> u64 {
+        self.remotes.iter().map(|remote| remote.switches.load(Relaxed)).sum()
+    }
+}
+
+fn load(remote: &Remote) -> usize {
+    remote.load.load(Relaxed)
+}
+
+impl Owner for Shared {
+    fn began(&self) {
+        self.counted.fetch_add(1, Relaxed);
+    }
+
+    fn ended(&self, _slot: usize, _failure: Option<Failure>) {
+        // SYNC: shared.counted
+        if self.counted.fetch_sub(1, Release) == 1 {
+            self.ended.notify_all();
+        }
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}

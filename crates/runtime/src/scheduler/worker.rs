@@ -1,0 +1,529 @@
+//! The loop of a worker: take a coroutine, run it until it waits, take the next.
+//!
+//! # Order
+//! Started coroutines run first in, first out. Every fourth turn belongs to one that has not started, so neither kind
+//! starves. The kernel is asked every [`TURNS_PER_LOOK`] turns, and only if it could have something to say: a descriptor
+//! is watched or a timer runs. With nothing to run the worker steals what others have not started, spins for a short
+//! while if that has paid lately, and then sleeps in its driver (the protocol stands in `ropewalk_sync::mailbox`).
+//!
+//! # One place
+//! [`Worker::run`] is the only place where a worker enters and leaves a coroutine.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use corosensei::CoroutineResult;
+use ropewalk_sync::clock::{self, NEVER};
+use ropewalk_sync::mailbox::Mailbox;
+use ropewalk_sync::park::{self, Interest, Park, Readiness, Unparker};
+use ropewalk_sys::segv::AlternateStack;
+
+use super::core::{Command, NOWHERE, Ready};
+use super::remote::{Message, Remote};
+use super::shared::Shared;
+use super::timers::Timers;
+use crate::driver::{self, Driver, Event};
+use crate::stack::{self, overflow};
+use crate::task;
+
+/// How many coroutines run between two looks at the kernel and the clock.
+const TURNS_PER_LOOK: u32 = 64;
+/// How many operations that need not wait a coroutine may do in one turn.
+const BUDGET: u32 = 128;
+/// How long to spin before sleeping, at most, in rounds of the processor's pause.
+const SPIN_MAX: u32 = 512;
+/// Between two trims of free stacks.
+const TRIM_EVERY: Duration = Duration::from_millis(100);
+
+thread_local! {
+    static WORKER: Cell<Option<NonNull<Worker>>> = const { Cell::new(None) };
+}
+
+/// Calls `f` with the worker of this thread, if it is one.
+pub(crate) fn with_worker<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
+    // SAFETY: set by `Worker::enter_thread` to a worker that outlives its guard, on this thread.
+    f(WORKER.get().map(|worker| unsafe { worker.as_ref() }))
+}
+
+/// Stops watching, if this thread is the worker with that number.
+pub(super) fn forget_here(number: u32, fd: BorrowedFd<'_>, token: u64) -> bool {
+    with_worker(|worker| match worker {
+        Some(worker) if worker.remote.number() == number => {
+            worker.forget(Some(fd), token);
+            true
+        }
+        _ => false,
+    })
+}
+
+/// The descriptors that a worker watches; a token is a place and how often the place was used.
+#[derive(Default)]
+struct Sources {
+    slots: Vec<(u32, Option<Arc<Readiness>>)>,
+    free: Vec<u32>,
+}
+
+impl Sources {
+    fn insert(&mut self, source: Arc<Readiness>) -> u64 {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.slots.push((0, None));
+            u32::try_from(self.slots.len() - 1).expect("fewer sources than descriptors")
+        });
+        let slot = &mut self.slots[place as usize];
+        // The highest bit stays free, for the drivers' own tokens.
+        slot.0 = (slot.0 + 1) & (u32::MAX >> 1);
+        slot.1 = Some(source);
+        u64::from(slot.0) << 32 | u64::from(place)
+    }
+
+    fn get(&self, token: u64) -> Option<&Arc<Readiness>> {
+        let (uses, source) = self.slots.get((token & u64::from(u32::MAX)) as usize)?;
+        source.as_ref().filter(|_| u64::from(*uses) == token >> 32)
+    }
+
+    fn remove(&mut self, token: u64) -> bool {
+        let known = self.get(token).is_some();
+        if known {
+            let place = (token & u64::from(u32::MAX)) as u32;
+            self.slots[place as usize].1 = None;
+            self.free.push(place);
+        }
+        known
+    }
+
+    fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+}
+
+/// A worker, for its own thread. Everything is in cells, because the coroutines that it runs use it too; no borrow of
+/// one lasts over a switch.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) remote: Arc<Remote>,
+    ready: RefCell<VecDeque<Ready>>,
+    /// Coroutines that have not started; other workers steal here.
+    fresh: crossbeam_deque::Worker<Ready>,
+    live: RefCell<Vec<Ready>>,
+    timers: RefCell<Timers>,
+    stacks: RefCell<stack::Pool>,
+    driver: RefCell<Box<dyn Driver>>,
+    sources: RefCell<Sources>,
+    events: RefCell<Vec<Event>>,
+    mail: RefCell<Vec<Message>>,
+    turn: Cell<u32>,
+    /// The turn at which the kernel and the clock were last looked at.
+    looked_at: Cell<u32>,
+    switches: Cell<u64>,
+    spin: Cell<u32>,
+    trimmed_at: Cell<Instant>,
+    _alternate_stack: Option<AlternateStack>,
+}
+
+impl Worker {
+    /// A worker for the calling thread.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        remote: Arc<Remote>,
+        fresh: crossbeam_deque::Worker<Ready>,
+    ) -> io::Result<Self> {
+        let driver = driver::open(shared.driver.kind(), remote.waker())?;
+        remote.set_epoll(driver.remote());
+        overflow::install();
+        Ok(Self {
+            shared,
+            remote,
+            ready: RefCell::default(),
+            fresh,
+            live: RefCell::default(),
+            timers: RefCell::default(),
+            stacks: RefCell::default(),
+            driver: RefCell::new(driver),
+            sources: RefCell::default(),
+            events: RefCell::default(),
+            mail: RefCell::default(),
+            turn: Cell::new(0),
+            looked_at: Cell::new(0),
+            switches: Cell::new(0),
+            spin: Cell::new(0),
+            trimmed_at: Cell::new(clock::now()),
+            // Without one an overflow is still a crash, only a silent one.
+            _alternate_stack: AlternateStack::install().ok(),
+        })
+    }
+
+    /// Runs coroutines on this thread until the runtime closes and all of them have ended.
+    pub(crate) fn run_until_closed(&self) {
+        WORKER.set(Some(NonNull::from(self)));
+        let mut deadline = None;
+        loop {
+            if self.turn.get().wrapping_sub(self.looked_at.get()) >= TURNS_PER_LOOK {
+                self.look();
+            }
+            if self.remote.mailbox.has_mail() {
+                self.collect_mail();
+            }
+            if let Some(task) = self.next() {
+                self.run(task);
+                continue;
+            }
+            if self.shared.is_closing() {
+                if self.close_down(&mut deadline) {
+                    break;
+                }
+                continue;
+            }
+            self.idle();
+        }
+        WORKER.set(None);
+        for message in self.remote.close() {
+            if let Message::Fresh(task) = message {
+                task.refuse(io::Error::other("the runtime has ended"));
+            }
+        }
+        self.write_down();
+    }
+
+    fn next(&self) -> Option<Ready> {
+        if self.turn.get() % 4 == 0
+            && let Some(task) = self.next_fresh()
+        {
+            return Some(task);
+        }
+        let ready = self.ready.borrow_mut().pop_front();
+        ready.or_else(|| self.next_fresh())
+    }
+
+    fn next_fresh(&self) -> Option<Ready> {
+        while let Some(task) = self.fresh.pop() {
+            if self.start(&task) {
+                return Some(task);
+            }
+        }
+        None
+    }
+
+    /// Makes an unstarted coroutine this worker's own. `false` if it is somebody's already, or got no stack.
+    fn start(&self, task: &Ready) -> bool {
+        let core = task.core();
+        if !core.claim() {
+            return false;
+        }
+        core.set_home(self.remote.clone());
+        if self.shared.is_closing() {
+            task.waiter().request_cancel();
+        }
+        let taken = self.stacks.borrow_mut().take(core.slot_size);
+        let stack = match taken {
+            Ok(stack) => stack,
+            Err(error) => {
+                tracing::error!(%error, "a coroutine cannot start");
+                task.refuse(error);
+                self.remote.load.fetch_sub(1, Relaxed);
+                return false;
+            }
+        };
+        // SAFETY: `Core`, rule 2: claimed just now.
+        let frame = unsafe { core.frame() };
+        let running = overflow::Running {
+            guard: stack.guard(),
+            usable: stack.usable(),
+            id: task.waiter().id(),
+            name: task.header().name().map(std::ptr::from_ref),
+            spawned_at: task.header().spawned_at(),
+        };
+        // SAFETY: nobody else touches the frame, and the coroutine does not run yet.
+        unsafe { *frame.running.get() = Some(running) };
+        let mut live = self.live.borrow_mut();
+        frame.live.set(u32::try_from(live.len()).expect("fewer coroutines than stacks"));
+        live.push(task.clone());
+        let body: *const dyn super::core::Runnable = Arc::as_ptr(task);
+        let coroutine = corosensei::Coroutine::with_stack(stack, move |yielder, ()| {
+            // SAFETY: the worker keeps the task in `live` until this body has returned.
+            let task = unsafe { &*body };
+            // SAFETY: this runs on the worker that has claimed the task.
+            unsafe { task.core().frame() }.yielder.set(yielder);
+            task.execute();
+        });
+        // SAFETY: as above.
+        unsafe { *frame.coroutine.get() = Some(coroutine) };
+        true
+    }
+
+    /// Runs `task` until it waits, yields or ends. All that has to be put in place for a coroutine, and back, is here.
+    fn run(&self, task: Ready) {
+        self.turn.set(self.turn.get().wrapping_add(1));
+        self.switches.set(self.switches.get() + 1);
+        // SAFETY: `Core`, rule 2: what is in `ready`, or was started, is this worker's.
+        let frame = unsafe { task.core().frame() };
+        let current = Arc::as_ptr(&task) as *const dyn Park;
+        // SAFETY: `task` lives in `live` while it is current, and what runs next on this thread is its code.
+        let outside = unsafe { park::enter(NonNull::new(current.cast_mut()), Some(BUDGET)) };
+        // SAFETY: only this function and `start` touch these two, and never while the coroutine runs or from within it.
+        let result = unsafe {
+            overflow::set_running(match &*frame.running.get() {
+                Some(running) => running,
+                None => std::ptr::null(),
+            });
+            (*frame.coroutine.get()).as_mut().expect("it was started").resume(())
+        };
+        overflow::set_running(std::ptr::null());
+        // SAFETY: whoever was current before still is, outside of all coroutines.
+        unsafe { park::enter(outside, None) };
+        match result {
+            CoroutineResult::Yield(Command::Parked) => {}
+            CoroutineResult::Yield(Command::Yielded) => self.ready.borrow_mut().push_back(task),
+            CoroutineResult::Return(()) => self.end(&task),
+        }
+    }
+
+    fn end(&self, task: &Ready) {
+        // SAFETY: `Core`, rule 2.
+        let frame = unsafe { task.core().frame() };
+        self.timers.borrow_mut().disarm(task);
+        // SAFETY: the coroutine has returned; nobody else touches it.
+        if let Some(coroutine) = unsafe { (*frame.coroutine.get()).take() } {
+            self.stacks.borrow_mut().give_back(coroutine.into_stack());
+        }
+        let mut live = self.live.borrow_mut();
+        let place = frame.live.replace(NOWHERE) as usize;
+        let gone = live.swap_remove(place);
+        if let Some(moved) = live.get(place) {
+            // SAFETY: `Core`, rule 2: everything in `live` is this worker's.
+            unsafe { moved.core().frame() }.live.set(place as u32);
+        }
+        drop(live);
+        drop(gone);
+        self.remote.load.fetch_sub(1, Relaxed);
+    }
+
+    fn collect_mail(&self) {
+        let mut mail = self.mail.take();
+        self.remote.mailbox.collect(&mut mail);
+        for message in mail.drain(..) {
+            match message {
+                Message::Woken(task) => self.ready.borrow_mut().push_back(task),
+                Message::Fresh(task) => self.fresh.push(task),
+                Message::Forget(token) => self.forget(None, token),
+            }
+        }
+        self.mail.replace(mail);
+        if self.fresh.len() > 1 {
+            self.shared.offer(&self.remote);
+        }
+    }
+
+    /// Looks at the kernel and the clock, without waiting.
+    fn look(&self) {
+        self.looked_at.set(self.turn.get());
+        self.write_down();
+        if self.sources.borrow().len() > 0 {
+            self.turn_driver(Some(Duration::ZERO));
+        }
+        self.fire_timers();
+    }
+
+    fn write_down(&self) {
+        self.remote.switches.store(self.switches.get(), Relaxed);
+    }
+
+    fn fire_timers(&self) {
+        if self.timers.borrow().next().is_none() {
+            return;
+        }
+        let now = clock::nanos(clock::now());
+        loop {
+            let due = self.timers.borrow_mut().pop_due(now);
+            let Some(task) = due else { return };
+            // SAFETY: `Core`, rule 2: timers hold this worker's coroutines.
+            let wake_at = unsafe { task.core().frame() }.wake_at.get();
+            if wake_at <= now {
+                Unparker::of(task).unpark();
+            } else if wake_at != NEVER {
+                self.timers.borrow_mut().arm(&task, wake_at);
+            }
+        }
+    }
+
+    fn turn_driver(&self, timeout: Option<Duration>) {
+        let mut events = self.events.take();
+        let turned = self.driver.borrow_mut().turn(timeout, &mut events);
+        if let Err(error) = turned {
+            // A ring or an epoll instance that is open does not fail; going on would lose wake-ups in silence.
+            panic!("the driver of worker {} failed: {error}", self.remote.number());
+        }
+        let sources = self.sources.borrow();
+        for event in events.drain(..) {
+            if let Some(source) = sources.get(event.token) {
+                if event.ready.read {
+                    source.signal(Interest::Read);
+                }
+                if event.ready.write {
+                    source.signal(Interest::Write);
+                }
+            }
+        }
+        drop(sources);
+        self.events.replace(events);
+    }
+
+    /// Nothing to run: steals, or sleeps until there is something.
+    fn idle(&self) {
+        if self.steal() || self.spin() {
+            return;
+        }
+        self.write_down();
+        let stealable = || self.others().any(|remote| !remote.stealer.is_empty());
+        let mailbox: &Mailbox<_> = &self.remote.mailbox;
+        if !mailbox.fall_asleep(|| stealable() || self.shared.is_closing()) {
+            return;
+        }
+        let before = clock::now();
+        self.trim(before);
+        let timeout = self.timers.borrow().next().and_then(clock::instant);
+        self.turn_driver(timeout.map(|at| at.saturating_duration_since(before)));
+        mailbox.wake_up();
+        self.looked_at.set(self.turn.get());
+        // A short sleep ended by mail says that spinning would have paid.
+        let short = mailbox.has_mail() && before.elapsed() < Duration::from_micros(50);
+        self.spin.set(if short { (self.spin.get() * 2 + 16).min(SPIN_MAX) } else { self.spin.get() / 2 });
+        self.fire_timers();
+    }
+
+    fn spin(&self) -> bool {
+        for _ in 0..self.spin.get() {
+            std::hint::spin_loop();
+            if self.remote.mailbox.has_mail() {
+                self.spin.set((self.spin.get() * 2).min(SPIN_MAX));
+                return true;
+            }
+        }
+        self.sources.borrow().len() == 0 && self.steal()
+    }
+
+    fn others(&self) -> impl Iterator<Item = &Arc<Remote>> {
+        self.shared.remotes.iter().filter(|remote| remote.number() != self.remote.number())
+    }
+
+    fn steal(&self) -> bool {
+        for other in self.others() {
+            while let crossbeam_deque::Steal::Success(task) = other.stealer.steal() {
+                other.load.fetch_sub(1, Relaxed);
+                self.remote.load.fetch_add(1, Relaxed);
+                if self.start(&task) {
+                    self.ready.borrow_mut().push_back(task);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn trim(&self, now: Instant) {
+        if now.saturating_duration_since(self.trimmed_at.get()) > TRIM_EVERY {
+            self.trimmed_at.set(now);
+            self.stacks.borrow_mut().trim();
+        }
+    }
+
+    /// The runtime closes: cancels what is left, and waits for it until the deadline. `true` when nothing is left.
+    fn close_down(&self, deadline: &mut Option<Instant>) -> bool {
+        if self.live.borrow().is_empty() && !self.remote.mailbox.has_mail() && self.fresh.is_empty() {
+            return true;
+        }
+        let first = deadline.is_none();
+        let until = *deadline.get_or_insert_with(|| clock::now() + self.shared.shutdown_limit);
+        if first {
+            let live: Vec<Ready> = self.live.borrow().clone();
+            for task in live {
+                task::cancel(task);
+            }
+            return false;
+        }
+        let left = until.saturating_duration_since(clock::now());
+        if left.is_zero() {
+            let left = self.live.borrow().len();
+            tracing::warn!(left, "coroutines did not end when they were cancelled: their stacks are leaked");
+            // The invariant of `stack`: frames are live on them.
+            std::mem::forget(self.live.take());
+            self.stacks.borrow_mut().leak();
+            return true;
+        }
+        let next = self.timers.borrow().next().and_then(clock::instant);
+        let next = next.map_or(left, |at| at.saturating_duration_since(clock::now()).min(left));
+        if self.remote.mailbox.fall_asleep(|| false) {
+            self.turn_driver(Some(next));
+            self.remote.mailbox.wake_up();
+        }
+        self.fire_timers();
+        false
+    }
+
+    fn forget(&self, fd: Option<BorrowedFd<'_>>, token: u64) {
+        if self.sources.borrow_mut().remove(token) {
+            self.driver.borrow_mut().unwatch(fd, token);
+        }
+    }
+
+    // What the coroutines of this worker ask of it.
+
+    /// A coroutine of this worker was woken, by code of this thread.
+    pub(crate) fn push_ready(&self, task: Ready) {
+        self.ready.borrow_mut().push_back(task);
+    }
+
+    /// A new coroutine that any worker may start.
+    pub(crate) fn push_fresh(&self, task: Ready) {
+        self.remote.load.fetch_add(1, Relaxed);
+        self.fresh.push(task);
+        self.shared.offer(&self.remote);
+    }
+
+    /// A new coroutine that only this worker may start.
+    pub(crate) fn push_local(&self, task: Ready) {
+        self.remote.load.fetch_add(1, Relaxed);
+        if self.start(&task) {
+            self.ready.borrow_mut().push_back(task);
+        }
+    }
+
+    /// Has `task` run next. `false` if it cannot: it waits, has ended, or belongs to another worker.
+    pub(crate) fn run_next(&self, task: Ready) -> bool {
+        if !task.core().is_claimed() {
+            // The entry that it leaves in a queue of unstarted ones is skipped when it comes up.
+            let started = self.start(&task);
+            if started {
+                self.ready.borrow_mut().push_front(task);
+            }
+            return started;
+        }
+        let mut ready = self.ready.borrow_mut();
+        let Some(place) = ready.iter().position(|other| Arc::ptr_eq(other, &task)) else { return false };
+        if let Some(task) = ready.remove(place) {
+            ready.push_front(task);
+        }
+        true
+    }
+
+    /// Sees to it that `task` is woken at `at` at the latest.
+    pub(crate) fn arm(&self, task: &Ready, at: u64) {
+        self.timers.borrow_mut().arm(task, at);
+    }
+
+    /// Watches a descriptor for the coroutines of this worker.
+    pub(crate) fn watch(&self, fd: BorrowedFd<'_>, source: &Arc<Readiness>) -> io::Result<u64> {
+        let token = self.sources.borrow_mut().insert(source.clone());
+        let watched = self.driver.borrow_mut().watch(fd, token);
+        if let Err(error) = watched {
+            self.sources.borrow_mut().remove(token);
+            return Err(error);
+        }
+        Ok(token)
+    }
+}

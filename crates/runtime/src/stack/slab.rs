@@ -1,0 +1,115 @@
+//! Slots of one size in few mappings.
+//!
+//! A mapping of its own for each stack would end at `vm.max_map_count` (65,530): at some 32,000 coroutines, because a
+//! guard by `mprotect` splits a mapping in two. Here a slab is one mapping for up to a gigabyte of slots, and the guards
+//! are marks in the page tables (`MADV_GUARD_INSTALL`, Linux 6.13), which split nothing. Where the kernel has none, the
+//! guards are protected, and the limit is named when it is hit.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use ropewalk_sys::memory::Reservation;
+
+use super::{GUARD, Stack};
+
+/// A slab holds as many bytes at most; the first ones are smaller, each twice the one before.
+const SLAB_MAX: usize = 1 << 30;
+const FIRST_SLOTS: usize = 16;
+/// What a stack keeps of the pages that it has touched when it is trimmed: the hot end.
+const KEPT: usize = 16 * 1024;
+/// How many stacks are trimmed at a time, and how many of the hottest never are.
+const TRIMMED_AT_ONCE: usize = 64;
+
+/// Whether the kernel lacks light guards; found out by the call itself, once.
+static PROTECT: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug)]
+pub(super) struct Slabs {
+    slot_size: usize,
+    /// Each with the number of its first slot.
+    slabs: Vec<(usize, Reservation)>,
+    /// Slots of the last slab that were never used, from here to `end`.
+    fresh: usize,
+    end: usize,
+    /// Used before, hottest last.
+    free: Vec<Stack>,
+    /// How many of `free`, from the cold end, hold no more than they may keep.
+    trimmed: usize,
+}
+
+impl Slabs {
+    pub(super) fn new(slot_size: usize) -> Self {
+        Self { slot_size, slabs: Vec::new(), fresh: 0, end: 0, free: Vec::new(), trimmed: 0 }
+    }
+
+    pub(super) fn slot_size(&self) -> usize {
+        self.slot_size
+    }
+
+    pub(super) fn take(&mut self) -> io::Result<Stack> {
+        if let Some(stack) = self.free.pop() {
+            self.trimmed = self.trimmed.min(self.free.len());
+            return Ok(stack);
+        }
+        if self.fresh == self.end {
+            self.grow().map_err(|error| super::explain(&error, self.slot_size))?;
+        }
+        let slot = self.fresh;
+        let (first, slab) = self.slabs.last().expect("grow has added one");
+        let offset = (slot - first) * self.slot_size;
+        guard(slab, offset).map_err(|error| super::explain(&error, self.slot_size))?;
+        self.fresh += 1;
+        let limit = slab.base().saturating_add(offset);
+        let slot = slot.try_into().map_err(|_| io::ErrorKind::OutOfMemory)?;
+        Ok(Stack { base: limit.saturating_add(self.slot_size), limit, slot })
+    }
+
+    fn grow(&mut self) -> io::Result<()> {
+        let most = (SLAB_MAX / self.slot_size).max(1);
+        let mut slots = self.end.max(FIRST_SLOTS).min(most);
+        let slab = loop {
+            match Reservation::new(slots * self.slot_size) {
+                Ok(slab) => break slab,
+                // Under a limit of address space a small slab may still fit where a large one does not.
+                Err(_) if slots > 1 => slots /= 2,
+                Err(error) => return Err(error),
+            }
+        };
+        self.slabs.push((self.end, slab));
+        self.fresh = self.end;
+        self.end += slots;
+        Ok(())
+    }
+
+    pub(super) fn give_back(&mut self, stack: Stack) {
+        self.free.push(stack);
+    }
+
+    pub(super) fn trim(&mut self) {
+        let cold = self.free.len().saturating_sub(TRIMMED_AT_ONCE);
+        let until = cold.min(self.trimmed + TRIMMED_AT_ONCE);
+        for stack in &self.free[self.trimmed.min(until)..until] {
+            let index = self.slabs.partition_point(|(first, _)| *first <= stack.slot as usize) - 1;
+            let (_, slab) = &self.slabs[index];
+            let start = distance(slab.base(), stack.limit) + GUARD;
+            // SAFETY: the stack is free: no frame is live on it.
+            unsafe { slab.discard(start, self.slot_size - GUARD - KEPT) };
+        }
+        self.trimmed = self.trimmed.max(until);
+    }
+}
+
+fn distance(from: NonZeroUsize, to: NonZeroUsize) -> usize {
+    to.get() - from.get()
+}
+
+fn guard(slab: &Reservation, offset: usize) -> io::Result<()> {
+    if !PROTECT.load(Relaxed) {
+        match slab.install_guard(offset, GUARD) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => PROTECT.store(true, Relaxed),
+            result => return result,
+        }
+    }
+    slab.protect(offset, GUARD)
+}
