@@ -86,15 +86,13 @@ impl Unparker {
     /// The task that calls.
     #[must_use]
     pub fn current() -> Self {
-        with_current(|current| {
-            let pointer: *const (dyn Park + 'static) = current;
-            // SAFETY: `Park`, rule 2: the current task is held by an Arc that lives while it is current, and `enter`
-            // was given the pointer of that Arc.
-            unsafe {
-                Arc::increment_strong_count(pointer);
-                Self(Arc::from_raw(pointer))
-            }
-        })
+        let pointer = CURRENT.get().unwrap_or_else(thread::become_task).as_ptr().cast_const();
+        // SAFETY: `Park`, rule 2: the current task is held by an Arc that lives while it is current, and `enter` was
+        // given the pointer of that Arc (a pointer made from a reference would not reach its counters).
+        unsafe {
+            Arc::increment_strong_count(pointer);
+            Self(Arc::from_raw(pointer))
+        }
     }
 
     /// For a task whose handle is at hand.
@@ -138,7 +136,7 @@ impl From<Cancelled> for io::Error {
     }
 }
 
-/// What unwinds a task from a wait. Caught by whoever asked for it: the task's own frame, or `timeout`.
+/// Why a task unwinds from a wait. Caught by whoever asked for it: the task's own frame, or `timeout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unwind {
     /// The task was cancelled.
@@ -151,12 +149,27 @@ impl Unwind {
     /// Which of them the payload of an unwind is, if any.
     #[must_use]
     pub fn from_payload(payload: &(dyn Any + Send)) -> Option<Self> {
-        payload.downcast_ref::<Self>().copied()
+        payload.downcast_ref::<Raised>().map(|raised| raised.unwind)
     }
 
     /// Raises it, without a panic message.
     pub fn raise(self) -> ! {
-        std::panic::resume_unwind(Box::new(self))
+        let task = Unparker::current();
+        task.0.waiter().begin_raise();
+        std::panic::resume_unwind(Box::new(Raised { unwind: self, task }))
+    }
+}
+
+/// The payload of an unwind that is no panic. It exists from the raise until whoever caught it drops it, so it tells
+/// such an unwind from a panic of the same task, whatever was raised and caught before ([`is_panicking`]).
+struct Raised {
+    unwind: Unwind,
+    task: Unparker,
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        self.task.0.waiter().end_raise();
     }
 }
 
@@ -239,6 +252,28 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&(dyn Park + 'static)) -> R) -> R {
 pub unsafe fn enter(task: Option<NonNull<dyn Park>>, budget: Option<u32>) -> Option<NonNull<dyn Park>> {
     BUDGET.set(budget.unwrap_or(UNLIMITED));
     CURRENT.replace(task)
+}
+
+/// As [`with_current`], but a thread that never waited stays what it is.
+fn with_existing<R>(f: impl FnOnce(Option<&Waiter>) -> R) -> R {
+    // SAFETY: as in `with_current`.
+    f(CURRENT.get().as_ref().map(|current| unsafe { current.as_ref() }.waiter()))
+}
+
+/// Whether the calling task unwinds.
+pub(crate) fn is_unwinding() -> bool {
+    std::thread::panicking() && with_existing(|waiter| waiter.is_none_or(Waiter::is_unwinding))
+}
+
+/// Whether the calling task unwinds because it panicked, not because it was cancelled or its time had elapsed.
+pub(crate) fn is_panicking() -> bool {
+    std::thread::panicking()
+        && with_existing(|waiter| waiter.is_none_or(|waiter| waiter.is_unwinding() && !waiter.is_raising()))
+}
+
+/// The number and the home of the calling task; zeros on a thread that never waited.
+pub(crate) fn identity() -> (u64, u32) {
+    with_existing(|waiter| waiter.map_or((0, 0), |waiter| (waiter.id(), waiter.home())))
 }
 
 /// The words of the current task, and the task itself where somebody spawned it.

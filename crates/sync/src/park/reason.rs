@@ -104,7 +104,7 @@ impl Wait {
 
     /// For this object (its address).
     #[must_use]
-    pub fn object<T>(mut self, object: &T) -> Self {
+    pub fn object<T: ?Sized>(mut self, object: &T) -> Self {
         self.object = std::ptr::from_ref(object).addr();
         self
     }

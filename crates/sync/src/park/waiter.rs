@@ -34,7 +34,7 @@ std::thread_local! {
 
 /// The part of a task that waiting touches.
 ///
-/// Who writes what: `word` and `cancel` everybody; the rest only the owner. The owner's fields are atomics so that
+/// Who writes what: `word` and `cancel` everybody, `raising` whoever holds a payload; the rest only the owner. The owner's fields are atomics so that
 /// an inspector may read them; `Relaxed` is enough, each stands for itself.
 #[derive(Debug)]
 pub struct Waiter {
@@ -43,6 +43,8 @@ pub struct Waiter {
     cancel: AtomicU32,
     /// How often a cancellation, or an elapsed timeout, was raised.
     raised: AtomicU32,
+    /// How many of those are still under way: raised, and their payload not yet dropped by whoever caught it.
+    raising: AtomicU32,
     /// The number of the worker that runs it; [`NO_HOME`] for threads and before the start.
     home: AtomicU32,
     /// The deadline of the innermost `timeout`, in the clock's nanoseconds.
@@ -66,6 +68,7 @@ impl Waiter {
             word: WakeWord::new(),
             cancel: AtomicU32::new(0),
             raised: AtomicU32::new(0),
+            raising: AtomicU32::new(0),
             home: AtomicU32::new(NO_HOME),
             deadline: AtomicU64::new(NEVER),
             shield: AtomicU64::new(0),
@@ -151,11 +154,25 @@ impl Waiter {
         self.raised.load(Relaxed)
     }
 
+    pub(super) fn begin_raise(&self) {
+        self.raising.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn end_raise(&self) {
+        self.raising.fetch_sub(1, Relaxed);
+    }
+
+    /// Owner: whether an interruption that was raised in the task is still under way.
+    #[must_use]
+    pub fn is_raising(&self) -> bool {
+        self.raising.load(Relaxed) > 0
+    }
+
     /// Owner: whether the task unwinds. `thread::panicking` speaks of the thread, on which other coroutines may have
     /// stopped half unwound; then only what was raised here is known of this one.
     #[must_use]
     pub fn is_unwinding(&self) -> bool {
-        std::thread::panicking() && (SUSPENDED_UNWINDING.get() == 0 || self.raised() > 0)
+        std::thread::panicking() && (SUSPENDED_UNWINDING.get() == 0 || self.is_raising())
     }
 
     /// Owner: the deadline of the innermost `timeout`.

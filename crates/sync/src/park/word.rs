@@ -85,7 +85,8 @@ impl WakeWord {
         if self.0.compare_exchange(EMPTY, asleep, Relaxed, Acquire).is_ok() {
             return true;
         }
-        self.0.store(EMPTY, Relaxed);
+        // An exchange, not a store: a second caller may have come since. SYNC: word.take
+        self.0.swap(EMPTY, Acquire);
         false
     }
 

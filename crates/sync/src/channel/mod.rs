@@ -1,0 +1,91 @@
+//! Messages between tasks, many to many: crossbeam-channel's interface, for tasks of any plan.
+//!
+//! [`bounded`] makes a channel that holds so many messages and then lets senders wait, [`unbounded`] one that never
+//! does. `bounded(0)` is a rendezvous: a message changes hands only when both sides are there. Both sides can be cloned;
+//! when the last of one side is dropped the channel is *disconnected*: sending fails, and receiving fails once the
+//! messages that are still in it have been taken.
+//!
+//! # Order
+//! Messages come out in the order in which their sends took effect, and waiters are served first come, first served: a
+//! message that meets a waiting receiver goes straight to the one that has waited longest, and nobody overtakes it.
+//!
+//! # Memory
+//! What a task did before it sent a message is visible to the task that received it. With `bounded(n)` what a task did
+//! before it received a message is visible to the task whose send took the place of that message.
+//!
+//! # Cancellation
+//! A cancelled task unwinds out of its wait and the channel is as if the call had never been made: the message of an
+//! interrupted send does not arrive (it is dropped), and an interrupted receive takes none. Who was served before the
+//! interruption came has been served: the call returns its result.
+//!
+//! A task that waits while it unwinds (a destructor that sends), and a cancelled one where `panic = "abort"` forbids
+//! unwinding, hears of it as an error instead: the one that means "disconnected".
+//!
+//! # Not here
+//! `select!`, `after`, `tick` and `never`.
+//!
+//! # Examples
+//! ```
+//! use ropewalk_sync::channel::bounded;
+//!
+//! let (sender, receiver) = bounded(8);
+//! let squares = std::thread::spawn(move || receiver.iter().map(|n: u64| n * n).sum::<u64>());
+//! for n in 1..=10 {
+//!     sender.send(n).expect("the receiver is there until the sender goes");
+//! }
+//! drop(sender);
+//! assert_eq!(squares.join().unwrap(), 385);
+//! ```
+
+use std::sync::Arc;
+
+mod error;
+mod exchange;
+mod iterator;
+mod receiver;
+mod sender;
+
+pub use self::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+pub use self::iterator::{IntoIter, Iter, TryIter};
+pub use self::receiver::Receiver;
+pub use self::sender::Sender;
+
+use self::exchange::Exchange;
+
+/// A channel that holds at most `capacity` messages; with 0, one where sender and receiver have to meet.
+///
+/// # Examples
+/// ```
+/// use ropewalk_sync::channel::bounded;
+///
+/// let (sender, receiver) = bounded(1);
+/// sender.send("one").unwrap();
+/// assert!(sender.try_send("two").is_err());
+/// assert_eq!(receiver.recv(), Ok("one"));
+/// ```
+#[must_use]
+pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    both_sides(Some(capacity))
+}
+
+/// A channel that holds as many messages as there is memory for: sending never waits.
+///
+/// # Examples
+/// ```
+/// use ropewalk_sync::channel::unbounded;
+///
+/// let (sender, receiver) = unbounded();
+/// for n in 0..1000 {
+///     sender.send(n).unwrap();
+/// }
+/// assert_eq!(receiver.len(), 1000);
+/// ```
+#[must_use]
+pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    both_sides(None)
+}
+
+fn both_sides<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    let exchange = Arc::new(Exchange::new(capacity));
+    (Sender::first(exchange.clone()), Receiver::first(exchange))
+}
