@@ -6,3 +6,5 @@
 pub use ropewalk_runtime::coroutine::{
     Builder, HandOverError, hand_over, sleep, sleep_until, spawn, spawn_local, yield_now,
 };
+
+pub use ropewalk_runtime::{scope, scope_with};

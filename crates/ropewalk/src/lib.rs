@@ -8,6 +8,7 @@ pub mod thread;
 pub mod time;
 
 pub use ropewalk_runtime::{
-    Builder, DriverChoice, DriverKind, JoinError, JoinHandle, Runtime, TaskId, blocking, inspect, run,
+    Builder, DriverChoice, DriverKind, Elapsed, JoinError, JoinHandle, OnFailure, Runtime, Scope,
+    ScopedJoinHandle, TaskId, blocking, inspect, run, scope, scope_with, shield, timeout,
 };
 pub use ropewalk_sync::channel;

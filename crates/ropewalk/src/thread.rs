@@ -4,3 +4,49 @@
 //! its waits and joined with a time limit.
 
 pub use ropewalk_runtime::thread::{Builder, sleep, sleep_until, spawn, yield_now};
+
+use ropewalk_runtime::{OnFailure, Scope, thread_scope_with};
+
+/// As [`ropewalk::scope`](crate::scope), with OS threads as children.
+///
+/// ```
+/// let words = vec!["rope", "walk"];
+/// let lengths: usize = ropewalk::thread::scope(|s| {
+///     let handles: Vec<_> = words.iter().map(|word| s.spawn(move || word.len())).collect();
+///     handles.into_iter().map(|handle| handle.join().unwrap()).sum()
+/// });
+/// assert_eq!(lengths, 8);
+/// ```
+///
+/// # Panics
+/// If `f` panics, with its payload; if a child failed.
+///
+/// # Waits
+/// Until every child has ended.
+///
+/// # Cancellation
+/// Cancels the children, waits for them, and unwinds.
+pub fn scope<'env, F, T>(f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    thread_scope_with(OnFailure::Cancel, None, f)
+}
+
+/// As [`ropewalk::scope_with`](crate::scope_with), with OS threads as children, whose stacks are of `stack_size` bytes
+/// (`None`: std's default).
+///
+/// # Panics
+/// If `f` panics, with its payload; with [`OnFailure::Cancel`] also if a child failed.
+///
+/// # Waits
+/// Until every child has ended.
+///
+/// # Cancellation
+/// Cancels the children, waits for them, and unwinds.
+pub fn scope_with<'env, F, T>(on_failure: OnFailure, stack_size: Option<usize>, f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    thread_scope_with(on_failure, stack_size, f)
+}

@@ -4,9 +4,9 @@
 //!
 //! | module | its job |
 //! |---|---|
-//! | [`scope`], [`timeout`](mod@timeout) | bounds in time: children that end with their block, code that ends by a deadline |
+//! | `scope`, `timeout` | bounds in time: children that end with their block, code that ends by a deadline |
 //! | [`coroutine`], [`thread`] | spawning, one face for each plan |
-//! | [`runtime`] | workers, start and end |
+//! | `runtime` | workers, start and end |
 //! | `spawn` | what every spawn does |
 //! | `plan` | what it takes to run a task as a thread, as a coroutine, on the blocking pool |
 //! | `scheduler` | which coroutine runs next, on which worker |
@@ -19,13 +19,17 @@ mod driver;
 mod plan;
 mod runtime;
 mod scheduler;
+mod scope;
 mod spawn;
 mod stack;
 mod task;
 pub mod thread;
+mod timeout;
 
 pub mod inspect;
 pub use driver::{DriverChoice, DriverKind};
 pub use plan::pool::blocking;
 pub use runtime::{Builder, Runtime, run};
+pub use scope::{OnFailure, Scope, ScopedJoinHandle, scope, scope_with, thread_scope_with};
 pub use task::join::{JoinError, JoinHandle, TaskId};
+pub use timeout::{Elapsed, shield, timeout};

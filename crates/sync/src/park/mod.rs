@@ -101,6 +101,12 @@ impl Unparker {
         Self(task)
     }
 
+    /// The words of the task.
+    #[must_use]
+    pub fn waiter(&self) -> &Waiter {
+        self.0.waiter()
+    }
+
     /// Ends the task's wait, or the next one if it does not wait. Never waits itself.
     pub fn unpark(self) {
         match self.0.waiter().notify() {
@@ -108,6 +114,12 @@ impl Unparker {
             word::Owed::Resume => self.0.resume(),
             word::Owed::WakeThread => self.0.waiter().wake_thread(),
         }
+    }
+}
+
+impl Clone for Unparker {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
@@ -143,6 +155,8 @@ pub enum Unwind {
     Cancelled,
     /// The deadline of a `timeout` around the wait passed.
     Elapsed,
+    /// A child of a scope around the wait failed.
+    ScopeFailed,
 }
 
 impl Unwind {

@@ -15,6 +15,9 @@ use crate::primitive::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 /// How long a wait inside an unwinding coroutine may hold up its worker before it switches all the same.
 const UNWINDING_LIMIT: Duration = Duration::from_millis(100);
 
+const CANCELLED: u32 = 1;
+const FAILED_SCOPE: u32 = 2;
+
 /// The home of tasks that have none: threads.
 pub(super) const NO_HOME: u32 = 0;
 
@@ -34,12 +37,12 @@ std::thread_local! {
 
 /// The part of a task that waiting touches.
 ///
-/// Who writes what: `word` and `cancel` everybody, `raising` whoever holds a payload; the rest only the owner. The owner's fields are atomics so that
-/// an inspector may read them; `Relaxed` is enough, each stands for itself.
+/// Who writes what: `word` and `cancel` everybody, `raising` whoever holds a payload; the rest only the owner. The
+/// owner's fields are atomics so that an inspector may read them; `Relaxed` is enough, each stands for itself.
 #[derive(Debug)]
 pub struct Waiter {
     word: WakeWord,
-    /// Not zero: somebody asked the task to end.
+    /// Bit 0: somebody asked the task to end. The rest: twice the number of scopes around it of which a child failed.
     cancel: AtomicU32,
     /// How often a cancellation, or an elapsed timeout, was raised.
     raised: AtomicU32,
@@ -135,13 +138,25 @@ impl Waiter {
     /// Asks the task to end: it unwinds from its next wait. The caller has to unpark it.
     pub fn request_cancel(&self) {
         // SYNC: waiter.cancel. What the caller did before is visible to the destructors that then run.
-        self.cancel.store(1, Release);
+        self.cancel.fetch_or(CANCELLED, Release);
+    }
+
+    /// A child of a scope that the task is in failed: the task unwinds from its next wait, to the scope. The caller has
+    /// to unpark it. The scope takes it back with [`end_failed_scope`](Self::end_failed_scope).
+    pub fn fail_scope(&self) {
+        // SYNC: waiter.cancel
+        self.cancel.fetch_add(FAILED_SCOPE, Release);
+    }
+
+    /// Owner: leaves a scope of which a child had failed.
+    pub fn end_failed_scope(&self) {
+        self.cancel.fetch_sub(FAILED_SCOPE, Relaxed);
     }
 
     /// Whether somebody asked the task to end.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.cancel.load(Relaxed) != 0
+        self.cancel.load(Relaxed) & CANCELLED != 0
     }
 
     pub(super) fn count_raise(&self) -> u32 {
@@ -197,18 +212,20 @@ impl Waiter {
     /// Owner: whether a wait must not begin, and why.
     pub(super) fn interruption(&self, wait: &Wait) -> Option<Interrupt> {
         if wait.cancellable {
-            let cancelled = self.cancel.load(Acquire) != 0; // SYNC: waiter.cancel
+            let cancel = self.cancel.load(Acquire); // SYNC: waiter.cancel
             let deadline = self.deadline.load(Relaxed);
             let unwinding = self.is_unwinding();
             if unwinding && self.coroutine && wait.fallible {
                 return Some(Interrupt::Cancelled);
             }
-            if cancelled || deadline != NEVER {
+            if cancel != 0 || deadline != NEVER {
                 let now = clock::nanos(clock::now());
                 let due = if now < self.shield.load(Relaxed) {
                     None
-                } else if cancelled {
+                } else if cancel & CANCELLED != 0 {
                     Some(Unwind::Cancelled)
+                } else if cancel != 0 {
+                    Some(Unwind::ScopeFailed)
                 } else {
                     (now >= deadline).then_some(Unwind::Elapsed)
                 };
@@ -238,7 +255,7 @@ impl Waiter {
         if deadline != NEVER {
             earliest = earliest.min(deadline.max(shield));
         }
-        if shield != 0 && self.is_cancelled() {
+        if shield != 0 && self.cancel.load(Relaxed) != 0 {
             earliest = earliest.min(shield);
         }
         clock::instant(earliest)

@@ -1,0 +1,115 @@
+//! Deadlines for pieces of code.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use ropewalk_sync::clock;
+use ropewalk_sync::park::{self, Unwind};
+
+/// The time of a [`timeout`] was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed(());
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the time was over")
+    }
+}
+
+impl Error for Elapsed {}
+
+impl From<Elapsed> for io::Error {
+    fn from(_: Elapsed) -> Self {
+        io::ErrorKind::TimedOut.into()
+    }
+}
+
+/// Runs `f`, for `limit` at most: when the time is over, `f` unwinds from the wait that it is in, or from its next one,
+/// running destructors. Code that does not wait is not interrupted. Timeouts nest; the earlier deadline counts.
+///
+/// ```
+/// use std::time::Duration;
+/// use ropewalk_runtime::{coroutine, timeout};
+///
+/// let late = timeout(Duration::from_millis(1), || coroutine::sleep(Duration::from_secs(60)));
+/// assert!(late.is_err());
+/// assert_eq!(timeout(Duration::from_secs(60), || 42), Ok(42));
+/// ```
+///
+/// # Errors
+/// [`Elapsed`]: the time was over before `f` had returned.
+///
+/// # Panics
+/// If `f` panics.
+///
+/// # Waits
+/// Where `f` does.
+///
+/// # Cancellation
+/// Where `f` waits.
+pub fn timeout<F, T>(limit: Duration, f: F) -> Result<T, Elapsed>
+where
+    F: FnOnce() -> T,
+{
+    let Some(own) = clock::after(limit) else { return Ok(f()) };
+    let outer = park::current(|waiter, _| {
+        let outer = waiter.timeout_deadline();
+        waiter.set_timeout_deadline(Some(outer.map_or(own, |outer| outer.min(own))));
+        outer
+    });
+    let result = catch_unwind(AssertUnwindSafe(f));
+    park::current(|waiter, _| waiter.set_timeout_deadline(outer));
+    result.or_else(|payload| {
+        // An outer timeout's unwind passes through, unless our time is over as well: then it comes again, at the next
+        // wait, from outside of us.
+        if Unwind::from_payload(&*payload) == Some(Unwind::Elapsed) && clock::now() >= own {
+            Err(Elapsed(()))
+        } else {
+            resume_unwind(payload)
+        }
+    })
+}
+
+/// Runs `f` without cancellation and without the timeouts around it, for `limit` at most: for cleanup that has to wait.
+/// What was put off comes at the first wait afterwards, or when the limit is over.
+///
+/// ```
+/// use std::time::Duration;
+/// use ropewalk_runtime::{coroutine, shield, timeout};
+///
+/// let mut flushed = false;
+/// let late = timeout(Duration::from_millis(1), || {
+///     shield(Duration::from_secs(60), || {
+///         coroutine::sleep(Duration::from_millis(5)); // longer than the timeout
+///         flushed = true;
+///     });
+///     coroutine::sleep(Duration::from_secs(60)); // here it comes
+/// });
+/// assert!(late.is_err() && flushed);
+/// ```
+///
+/// # Waits
+/// Where `f` does.
+///
+/// # Cancellation
+/// Only after `limit`.
+pub fn shield<F, T>(limit: Duration, f: F) -> T
+where
+    F: FnOnce() -> T,
+{
+    struct Restore(Option<std::time::Instant>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            park::current(|waiter, _| waiter.set_shield(self.0));
+        }
+    }
+
+    // A limit beyond the clock is as good as a century.
+    let until = clock::after(limit).or_else(|| clock::after(Duration::from_secs(100 * 365 * 86_400)));
+    let _restore = Restore(park::current(|waiter, _| waiter.set_shield(until)));
+    f()
+}
