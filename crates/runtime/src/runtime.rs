@@ -134,7 +134,7 @@ impl Runtime {
     where
         F: FnOnce() -> T,
     {
-        let in_coroutine = park::current(|waiter, _| waiter.is_coroutine());
+        let in_coroutine = park::is_coroutine();
         assert!(!in_coroutine, "run was called from a coroutine: spawn one instead");
         let Self { shared, queues } = self;
         let mut queues = queues.into_iter().zip(shared.remotes.iter().cloned());

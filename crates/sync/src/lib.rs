@@ -9,7 +9,9 @@
 //! | [`primitive`] | the only place that chooses between std's atomics and loom's |
 //! | [`clock`] | the only place that reads the time |
 //! | [`park`] | the seam: one waiter, one wait, how it is interrupted |
+//! | [`mailbox`] | messages to a worker that may sleep |
 //! | [`wait_list`] | who waits for an object, first in, first out |
+//! | [`source`] | waiting for a descriptor |
 //! | [`mutex`], [`condvar`], [`semaphore`] | the locks |
 //! | [`channel`] | messages |
 
@@ -21,4 +23,5 @@ pub mod mutex;
 pub mod park;
 pub mod primitive;
 pub mod semaphore;
+pub mod source;
 pub mod wait_list;

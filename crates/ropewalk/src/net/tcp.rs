@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use ropewalk_sync::clock;
-use ropewalk_sync::park::{Source, Wait, WaitReason};
+use ropewalk_sync::park::{Wait, WaitReason};
+use ropewalk_sync::source::Source;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, acceptfrom_with, bind, connect, listen,

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use ropewalk_sync::clock::{self, NEVER};
 use ropewalk_sync::park::word::Sleep;
-use ropewalk_sync::park::{Home, Interest, Park, Source, Waiter};
+use ropewalk_sync::park::{Home, Interest, Park, Waiter, Watched};
 
 use crate::scheduler::core::{Command, Core, Ready, Runnable};
 use crate::scheduler::remote::Message;
@@ -46,8 +46,8 @@ impl<F: FnOnce() -> T, T> Cell<Core, F, T> {
     }
 }
 
-// SAFETY: (1) `sleep` and `yield_now` only suspend, which does not unwind; `poll` is never called, because `watch` says
-// true. (2) `Worker::run` makes it current while it runs, and keeps it in `live`.
+// SAFETY: (1) `sleep` and `yield_now` only suspend, which does not unwind; `poll` is only for
+// threads. (2) `Worker::run` makes it current while it runs, and keeps it in `live`.
 unsafe impl<F: FnOnce() -> T, T> Park for Cell<Core, F, T> {
     fn waiter(&self) -> &Waiter {
         self.plan.waiter()
@@ -90,16 +90,14 @@ unsafe impl<F: FnOnce() -> T, T> Park for Cell<Core, F, T> {
         });
     }
 
-    fn watch(&self, fd: BorrowedFd<'_>, source: &Source) -> io::Result<bool> {
+    fn watch(&self, fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<()> {
         with_worker(|worker| {
             let worker = worker.expect("a coroutine runs on a worker");
-            let readiness = source.readiness();
-            readiness.ensure_home(|| {
-                let token = worker.watch(fd, readiness)?;
+            source.registration().ensure(|| {
+                let token = worker.watch(fd, source)?;
                 Ok((worker.remote.clone() as Arc<dyn Home>, token))
             })
-        })?;
-        Ok(true)
+        })
     }
 
     fn poll(&self, _fd: BorrowedFd<'_>, _interest: Interest, _deadline: Option<Instant>) -> io::Result<()> {

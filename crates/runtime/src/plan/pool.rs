@@ -138,7 +138,7 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    if !park::current(|waiter, _| waiter.is_coroutine()) {
+    if !park::is_coroutine() {
         return f();
     }
     let header = Header::new(Birth::default(), Location::caller());

@@ -11,7 +11,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ropewalk_sync::park::{Park, Source, ThreadParker, Waiter, adopt_thread};
+use ropewalk_sync::park::{Park, ThreadParker, Waiter, Watched, adopt_thread};
 use ropewalk_sys::poll::Interest;
 
 use crate::task::cell::{Cell, IntoPark, Joinable, Plan};
@@ -48,7 +48,7 @@ unsafe impl<F: FnOnce() -> T, T> Park for Cell<ThreadPlan, F, T> {
         self.plan.0.interrupt();
     }
 
-    fn watch(&self, fd: BorrowedFd<'_>, source: &Source) -> io::Result<bool> {
+    fn watch(&self, fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<()> {
         self.plan.0.watch(fd, source)
     }
 

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use corosensei::CoroutineResult;
 use ropewalk_sync::clock::{self, NEVER};
 use ropewalk_sync::mailbox::Mailbox;
-use ropewalk_sync::park::{self, Interest, Park, Readiness, Unparker};
+use ropewalk_sync::park::{self, Interest, Park, Unparker, Watched};
 use ropewalk_sys::segv::AlternateStack;
 
 use super::core::{Command, NOWHERE, Ready};
@@ -65,12 +65,12 @@ pub(super) fn forget_here(number: u32, fd: BorrowedFd<'_>, token: u64) -> bool {
 /// The descriptors that a worker watches; a token is a place and how often the place was used.
 #[derive(Default)]
 struct Sources {
-    slots: Vec<(u32, Option<Arc<Readiness>>)>,
+    slots: Vec<(u32, Option<Arc<dyn Watched>>)>,
     free: Vec<u32>,
 }
 
 impl Sources {
-    fn insert(&mut self, source: Arc<Readiness>) -> u64 {
+    fn insert(&mut self, source: Arc<dyn Watched>) -> u64 {
         let place = self.free.pop().unwrap_or_else(|| {
             self.slots.push((0, None));
             u32::try_from(self.slots.len() - 1).expect("fewer sources than descriptors")
@@ -82,7 +82,7 @@ impl Sources {
         u64::from(slot.0) << 32 | u64::from(place)
     }
 
-    fn get(&self, token: u64) -> Option<&Arc<Readiness>> {
+    fn get(&self, token: u64) -> Option<&Arc<dyn Watched>> {
         let (uses, source) = self.slots.get((token & u64::from(u32::MAX)) as usize)?;
         source.as_ref().filter(|_| u64::from(*uses) == token >> 32)
     }
@@ -517,7 +517,7 @@ impl Worker {
     }
 
     /// Watches a descriptor for the coroutines of this worker.
-    pub(crate) fn watch(&self, fd: BorrowedFd<'_>, source: &Arc<Readiness>) -> io::Result<u64> {
+    pub(crate) fn watch(&self, fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<u64> {
         let token = self.sources.borrow_mut().insert(source.clone());
         let watched = self.driver.borrow_mut().watch(fd, token);
         if let Err(error) = watched {

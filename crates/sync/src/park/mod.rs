@@ -29,16 +29,16 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub mod readiness;
 mod reason;
 mod thread;
 mod waiter;
+mod watched;
 pub mod word;
 
-pub use self::readiness::{Home, Readiness, Source};
 pub use self::reason::{Wait, WaitReason};
 pub use self::thread::{ThreadParker, adopt_thread};
 pub use self::waiter::{Waiter, unwinding_switches};
+pub use self::watched::{Home, Registration, Watched};
 pub use ropewalk_sys::poll::Interest;
 
 /// How one plan sleeps and is woken. Implemented once for each plan, used only by this module.
@@ -65,14 +65,13 @@ pub unsafe trait Park: Send + Sync {
     /// Makes a suspended owner run again. Called once for each time that it was found suspended.
     fn resume(self: Arc<Self>);
 
-    /// Arranges that `source` is signalled when `fd` becomes ready. `false`: this plan waits in a system call of its
-    /// own ([`poll`](Self::poll)) and needs no such arrangement.
+    /// Coroutines: arranges that `source` is signalled when `fd` becomes ready.
     ///
     /// # Errors
     /// What the driver says.
-    fn watch(&self, fd: BorrowedFd<'_>, source: &Source) -> io::Result<bool>;
+    fn watch(&self, fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<()>;
 
-    /// Waits for `fd` in the caller's own system call, until ready, notified, or the deadline.
+    /// Threads: waits for `fd` in the caller's own system call, until ready, notified, or the deadline.
     ///
     /// # Errors
     /// What the kernel says.
@@ -353,6 +352,31 @@ pub fn park(wait: &Wait) -> Result<(), Interrupt> {
             waiter.end_wait();
         }
         Ok(())
+    })
+}
+
+/// Whether a coroutine calls.
+#[must_use]
+pub fn is_coroutine() -> bool {
+    with_existing(|waiter| waiter.is_some_and(Waiter::is_coroutine))
+}
+
+/// Has the driver of the calling coroutine's worker signal `source` when `fd` becomes ready.
+pub(crate) fn watch(fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<()> {
+    with_current(|current| current.watch(fd, source))
+}
+
+/// Waits once for a descriptor, in a system call of the calling thread.
+pub(crate) fn poll(fd: BorrowedFd<'_>, interest: Interest, wait: &Wait) -> io::Result<Result<(), Interrupt>> {
+    with_current(|current| {
+        let waiter = current.waiter();
+        if let Some(interrupt) = waiter.interruption(wait) {
+            return Ok(Err(interrupt));
+        }
+        waiter.begin_wait(wait);
+        let polled = current.poll(fd, interest, waiter.next_deadline(wait));
+        waiter.end_wait();
+        polled.map(Ok)
     })
 }
 

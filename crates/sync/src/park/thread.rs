@@ -11,7 +11,7 @@ use ropewalk_sys::poll::{self, Interest};
 use ropewalk_sys::signal::{self, ThreadId};
 
 use super::word::Sleep;
-use super::{CURRENT, Park, Source, Waiter};
+use super::{CURRENT, Park, Waiter, Watched};
 
 /// The waiting half of a thread: for memory it sleeps in a futex, for a descriptor in `ppoll` on that descriptor alone,
 /// which a signal to the thread ends. No other thread and no other descriptor takes part.
@@ -67,8 +67,8 @@ unsafe impl Park for ThreadParker {
         self.interrupt();
     }
 
-    fn watch(&self, _fd: BorrowedFd<'_>, _source: &Source) -> io::Result<bool> {
-        Ok(false)
+    fn watch(&self, _fd: BorrowedFd<'_>, _source: &Arc<dyn Watched>) -> io::Result<()> {
+        unreachable!("a thread waits in a system call of its own")
     }
 
     fn poll(&self, fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {

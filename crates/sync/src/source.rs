@@ -1,7 +1,7 @@
 //! Waiting for a descriptor: try the system call, and if it would block, wait for readiness and try again.
 //!
 //! # No edge is lost
-//! A driver reports an edge once. Each direction of a source therefore counts its edges ([`Readiness::signal`]); a
+//! A driver reports an edge once. Each direction of a source therefore counts its edges ([`Watched::signal`]); a
 //! caller reads the count **before** it tries its system call, and waits only if the count is still the same, which is
 //! looked at under the lock of the list that the driver takes to wake ([`Readiness`], SYNC: readiness.tick). Nobody
 //! consumes an edge: all who wait in that direction wake and try again.
@@ -14,25 +14,16 @@ use std::sync::{Arc, OnceLock};
 use Ordering::{Acquire, Release};
 use ropewalk_sys::poll::Interest;
 
-use super::{Interrupt, Wait, with_current};
-use crate::primitive::{AtomicU32, Mutex, Ordering, lock};
+use crate::park::{self, Interrupt, Registration, Wait, Watched};
+use crate::primitive::{AtomicU32, Ordering};
 use crate::wait_list::WaitList;
-
-/// The driver that watches a source.
-pub trait Home: Send + Sync {
-    /// Whether it will never report anything again.
-    fn is_closed(&self) -> bool;
-
-    /// Stops watching; called before the descriptor is closed.
-    fn forget(&self, fd: BorrowedFd<'_>, token: u64);
-}
 
 /// What is known about one descriptor, shared with the driver that watches it.
 #[derive(Default)]
 pub struct Readiness {
     ticks: [AtomicU32; 2],
     waiters: [WaitList<()>; 2],
-    home: Mutex<Option<(Arc<dyn Home>, u64)>>,
+    registration: Registration,
 }
 
 fn index(interest: Interest) -> usize {
@@ -42,24 +33,15 @@ fn index(interest: Interest) -> usize {
     }
 }
 
-impl Readiness {
-    /// Driver: the descriptor became ready in this direction.
-    pub fn signal(&self, interest: Interest) {
+impl Watched for Readiness {
+    fn signal(&self, interest: Interest) {
         // SYNC: readiness.tick
         self.ticks[index(interest)].fetch_add(1, Release);
         self.waiters[index(interest)].notify_all();
     }
 
-    /// Calls `register` unless a driver that lives watches the descriptor already.
-    ///
-    /// # Errors
-    /// What `register` gives.
-    pub fn ensure_home(&self, register: impl FnOnce() -> io::Result<(Arc<dyn Home>, u64)>) -> io::Result<()> {
-        let mut home = lock(&self.home);
-        if home.as_ref().is_none_or(|(home, _)| home.is_closed()) {
-            *home = Some(register()?);
-        }
-        Ok(())
+    fn registration(&self) -> &Registration {
+        &self.registration
     }
 }
 
@@ -88,10 +70,8 @@ impl Source {
 
     /// To be called before the descriptor is closed.
     pub fn forget(&self, fd: BorrowedFd<'_>) {
-        if let Some(readiness) = self.0.get()
-            && let Some((home, token)) = lock(&readiness.home).take()
-        {
-            home.forget(fd, token);
+        if let Some(readiness) = self.0.get() {
+            readiness.registration.forget(fd);
         }
     }
 
@@ -100,7 +80,7 @@ impl Source {
     ///
     /// # Errors
     /// What `operation` gives; [`WouldBlock`](io::ErrorKind::WouldBlock) when the wait's deadline has passed; an error
-    /// that wraps [`Cancelled`](super::Cancelled) for a cancelled task that cannot unwind.
+    /// that wraps [`Cancelled`](crate::park::Cancelled) for a cancelled task that cannot unwind.
     ///
     /// # Waits
     /// Until the operation can be done.
@@ -114,7 +94,7 @@ impl Source {
         wait: &Wait,
         mut operation: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
-        super::spend();
+        park::spend();
         loop {
             let seen = self.tick(interest);
             match operation() {
@@ -142,24 +122,18 @@ impl Source {
         seen: u32,
         wait: &Wait,
     ) -> io::Result<Result<(), Interrupt>> {
-        with_current(|current| {
-            let waiter = current.waiter();
-            if let Some(interrupt) = waiter.interruption(wait) {
-                return Ok(Err(interrupt));
-            }
-            if !current.watch(fd, self)? {
-                waiter.begin_wait(wait);
-                let polled = current.poll(fd, interest, waiter.next_deadline(wait));
-                waiter.end_wait();
-                return polled.map(Ok);
-            }
-            let list = &self.readiness().waiters[index(interest)];
-            let guard = list.lock();
-            // SYNC: readiness.tick
-            if self.tick(interest) != seen {
-                return Ok(Ok(()));
-            }
-            Ok(list.wait(guard, wait).map(drop))
-        })
+        if !park::is_coroutine() {
+            return park::poll(fd, interest, wait);
+        }
+        let readiness = self.readiness();
+        let watched: Arc<dyn Watched> = readiness.clone();
+        park::watch(fd, &watched)?;
+        let list = &readiness.waiters[index(interest)];
+        let guard = list.lock();
+        // SYNC: readiness.tick
+        if self.tick(interest) != seen {
+            return Ok(Ok(()));
+        }
+        Ok(list.wait(guard, wait).map(drop))
     }
 }
