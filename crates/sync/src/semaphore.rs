@@ -174,7 +174,8 @@ impl Semaphore {
     /// ```
     pub fn acquire_many_timeout(&self, count: usize, timeout: Duration) -> Option<SemaphorePermit<'_>> {
         let taken = self.take_in_time(count, || clock::after(timeout));
-        taken.then_some(SemaphorePermit { semaphore: self, count })
+        // A permit that is made has to be given back, so none is made unless it was taken.
+        taken.then(|| SemaphorePermit { semaphore: self, count })
     }
 
     /// As [`acquire`](Self::acquire), but the permit keeps the semaphore alive, so it can go where it likes.

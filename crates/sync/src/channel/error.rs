@@ -191,7 +191,7 @@ impl fmt::Display for RecvTimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Timeout => f.pad("timed out waiting on receive operation"),
-            Self::Disconnected => f.pad(RECEIVE_DISCONNECTED),
+            Self::Disconnected => f.pad("channel is empty and disconnected"),
         }
     }
 }

@@ -1,0 +1,140 @@
+//! Watchdog, cancellable threads, and a source of varied numbers.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ropewalk_sync::park::{self, Park, ThreadParker, Unparker, Unwind, WaitReason};
+
+/// After so long a test that is not finished hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs `body` on a thread of its own and fails if it does not end.
+pub(crate) fn watched<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, is_done) = channel::<()>();
+    let thread = thread::spawn(move || {
+        let _done = done;
+        body()
+    });
+    match is_done.recv_timeout(LIMIT) {
+        Err(RecvTimeoutError::Timeout) => panic!("not finished after {LIMIT:?}: it hangs"),
+        _ => thread.join().unwrap_or_else(|payload| resume_unwind(payload)),
+    }
+}
+
+/// Looks until `condition` holds; the watchdog is the test's.
+pub(crate) fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        thread::yield_now();
+    }
+}
+
+/// How a [`Task`] ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End<T> {
+    Returned(T),
+    Cancelled,
+    Elapsed,
+    Panicked(String),
+}
+
+/// A thread that can be cancelled.
+pub(crate) struct Task<T> {
+    parker: Arc<ThreadParker>,
+    thread: thread::JoinHandle<Result<T, Box<dyn Any + Send>>>,
+}
+
+impl<T: Send + 'static> Task<T> {
+    pub(crate) fn spawn(body: impl FnOnce() -> T + Send + 'static) -> Self {
+        let parker = Arc::new(ThreadParker::new());
+        let own = parker.clone();
+        let thread = thread::spawn(move || {
+            own.bind();
+            park::adopt_thread(own);
+            catch_unwind(AssertUnwindSafe(body))
+        });
+        Self { parker, thread }
+    }
+
+    /// Spawned, and it waits for this reason.
+    pub(crate) fn waiting(reason: WaitReason, body: impl FnOnce() -> T + Send + 'static) -> Self {
+        let task = Self::spawn(body);
+        task.until_waiting(reason);
+        task
+    }
+
+    pub(crate) fn until_waiting(&self, reason: WaitReason) {
+        until(|| self.parker.waiter().reason() == Some(reason));
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.parker.waiter().id()
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.parker.waiter().request_cancel();
+        self.disturb();
+    }
+
+    /// Wakes it for no reason.
+    pub(crate) fn disturb(&self) {
+        let parker: Arc<ThreadParker> = self.parker.clone();
+        Unparker::of(parker).unpark();
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    pub(crate) fn join(self) -> End<T> {
+        match self.thread.join().expect("the body's unwind is caught") {
+            Ok(value) => End::Returned(value),
+            Err(payload) => match Unwind::from_payload(&*payload) {
+                Some(Unwind::Cancelled) => End::Cancelled,
+                Some(Unwind::Elapsed) => End::Elapsed,
+                None => End::Panicked(message(&*payload)),
+            },
+        }
+    }
+
+    /// Joins a task that is expected to return.
+    pub(crate) fn value(self) -> T
+    where
+        T: std::fmt::Debug,
+    {
+        match self.join() {
+            End::Returned(value) => value,
+            end => panic!("expected a value: {end:?}"),
+        }
+    }
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+/// Lets `body` unwind because its time is up at its first wait, catches that, and goes on: what `timeout` does.
+pub(crate) fn elapse<T: std::fmt::Debug>(body: impl FnOnce() -> T) {
+    let set = |deadline| park::current(|waiter, _| waiter.set_timeout_deadline(deadline));
+    set(Some(Instant::now()));
+    let payload = catch_unwind(AssertUnwindSafe(body)).expect_err("it waits");
+    assert_eq!(Unwind::from_payload(&*payload), Some(Unwind::Elapsed));
+    set(None);
+}
+
+/// A reproducible stream of numbers (SplitMix64).
+pub(crate) struct Numbers(pub(crate) u64);
+
+impl Numbers {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % limit
+    }
+}
