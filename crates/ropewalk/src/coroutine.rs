@@ -4,7 +4,7 @@
 //! its worker to the next coroutine. It may start on any worker and then stays there.
 
 pub use ropewalk_runtime::coroutine::{
-    Builder, HandOverError, hand_over, sleep, sleep_until, spawn, spawn_local, yield_now,
+    Builder, HandOverError, current, hand_over, sleep, sleep_until, spawn, spawn_local, yield_now,
 };
 
 pub use ropewalk_runtime::{scope, scope_with};

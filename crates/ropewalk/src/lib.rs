@@ -9,6 +9,6 @@ pub mod time;
 
 pub use ropewalk_runtime::{
     Builder, DriverChoice, DriverKind, Elapsed, JoinError, JoinHandle, OnFailure, Runtime, Scope,
-    ScopedJoinHandle, TaskId, blocking, inspect, run, scope, scope_with, shield, timeout,
+    ScopedJoinHandle, Task, TaskId, blocking, inspect, run, scope, scope_with, shield, timeout,
 };
 pub use ropewalk_sync::channel;

@@ -3,7 +3,7 @@
 //! A thread of this module waits in system calls of its own, as a `std::thread` does; beyond that it can be cancelled at
 //! its waits and joined with a time limit.
 
-pub use ropewalk_runtime::thread::{Builder, sleep, sleep_until, spawn, yield_now};
+pub use ropewalk_runtime::thread::{Builder, current, sleep, sleep_until, spawn, yield_now};
 
 use ropewalk_runtime::{OnFailure, Scope, thread_scope_with};
 

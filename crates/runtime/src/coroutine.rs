@@ -20,6 +20,7 @@ use crate::stack;
 use crate::task::Birth;
 use crate::task::join::JoinHandle;
 
+pub use crate::task::current::current;
 pub use ropewalk_sync::park::{sleep, sleep_until, yield_now};
 
 /// Configures a coroutine before it is spawned, as `std::thread::Builder` does.

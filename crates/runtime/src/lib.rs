@@ -31,5 +31,6 @@ pub use driver::{DriverChoice, DriverKind};
 pub use plan::pool::blocking;
 pub use runtime::{Builder, Runtime, run};
 pub use scope::{OnFailure, Scope, ScopedJoinHandle, scope, scope_with, thread_scope_with};
+pub use task::current::Task;
 pub use task::join::{JoinError, JoinHandle, TaskId};
 pub use timeout::{Elapsed, shield, timeout};

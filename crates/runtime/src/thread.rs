@@ -11,6 +11,7 @@ use crate::spawn;
 use crate::task::Birth;
 use crate::task::join::JoinHandle;
 
+pub use crate::task::current::current;
 pub use ropewalk_sync::park::{sleep, sleep_until, yield_now};
 
 /// Configures a thread before it is spawned, as `std::thread::Builder` does.

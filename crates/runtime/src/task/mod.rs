@@ -5,6 +5,7 @@
 //! it ran on.
 
 pub(crate) mod cell;
+pub(crate) mod current;
 pub(crate) mod join;
 
 use std::any::Any;

@@ -106,6 +106,12 @@ impl Unparker {
         self.0.waiter()
     }
 
+    /// The task, for whoever knows its type.
+    #[must_use]
+    pub fn task(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.0.task()
+    }
+
     /// Ends the task's wait, or the next one if it does not wait. Never waits itself.
     pub fn unpark(self) {
         match self.0.waiter().notify() {

@@ -1,0 +1,77 @@
+//! The task that calls.
+
+use std::fmt;
+use std::panic::Location;
+
+use ropewalk_sync::park::Unparker;
+
+use super::Header;
+use super::join::TaskId;
+
+/// A task, seen without a right to its result: what [`current`] gives.
+///
+/// ```
+/// use ropewalk_runtime::{coroutine, thread};
+///
+/// let named = coroutine::Builder::new().name("bookkeeper".into());
+/// let name = named.spawn(|| coroutine::current().name().map(str::to_owned))?.join()?;
+/// assert_eq!(name.as_deref(), Some("bookkeeper"));
+/// assert_eq!(thread::current().name(), None); // this thread was not spawned here
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Task(Unparker);
+
+impl Task {
+    /// Its number, unique in the process.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        TaskId(self.0.waiter().id())
+    }
+
+    /// Its name, if it was given one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.header()?.name()
+    }
+
+    /// Where it was spawned; `None` for a thread that was not spawned here.
+    #[must_use]
+    pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
+        Some(self.header()?.spawned_at())
+    }
+
+    /// Whether a coroutine runs it.
+    #[must_use]
+    pub fn is_coroutine(&self) -> bool {
+        self.0.waiter().is_coroutine()
+    }
+
+    /// Whether somebody asked it to end.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.waiter().is_cancelled()
+    }
+
+    /// Asks it to end: see [`JoinHandle::cancel`](crate::JoinHandle::cancel).
+    pub fn cancel(&self) {
+        self.0.waiter().request_cancel();
+        self.0.clone().unpark();
+    }
+
+    fn header(&self) -> Option<&Header> {
+        self.0.task()?.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("id", &self.id()).field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+/// The task that calls; any thread is one.
+#[must_use]
+pub fn current() -> Task {
+    Task(Unparker::current())
+}
