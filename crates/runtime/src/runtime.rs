@@ -25,7 +25,7 @@ use crate::scheduler::shared::Shared;
 use crate::scheduler::worker::Worker;
 use crate::spawn;
 use crate::stack;
-use crate::task::{Birth, Owner};
+use crate::task::Birth;
 
 /// How long the end of a runtime waits for its daemons, unless told otherwise.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
@@ -148,7 +148,7 @@ impl Runtime {
 
         let usable = limits::stack_size().map_or(FIRST_STACK, |size| size.min(FIRST_STACK_MAX));
         let slot_size = stack::slot_size(Some(usable - stack::GUARD));
-        let birth = Birth { name: Some("main".into()), runtime: Some(shared.clone()), ..Birth::default() };
+        let birth = Birth { name: Some("main".into()), owner: Some(shared.clone()), ..Birth::default() };
         let body = || {
             let result = catch_unwind(AssertUnwindSafe(f));
             shared.wait_ended();
@@ -221,7 +221,7 @@ where
 
 /// The runtime for tasks spawned here: the spawner's own, else the global one, which starts now if it has not.
 pub(crate) fn current_or_global() -> io::Result<Arc<Shared>> {
-    if let Some(runtime) = spawn::current_runtime().and_then(shared_of) {
+    if let Some(runtime) = current() {
         return Ok(runtime);
     }
     static GLOBAL: OnceLock<Arc<Shared>> = OnceLock::new();
@@ -237,8 +237,9 @@ pub(crate) fn current_or_global() -> io::Result<Arc<Shared>> {
     Ok(GLOBAL.get_or_init(|| shared).clone())
 }
 
-fn shared_of(owner: Arc<dyn Owner>) -> Option<Arc<Shared>> {
-    owner.into_any().downcast().ok()
+/// The runtime of the task that calls, if it has one.
+pub(crate) fn current() -> Option<Arc<Shared>> {
+    spawn::current_runtime()?.downcast().ok()
 }
 
 static RUNTIMES: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());

@@ -20,10 +20,10 @@ use ropewalk_sync::wait_list::WaitList;
 use crate::plan::coroutine::create_unchecked;
 use crate::plan::thread;
 use crate::runtime::current_or_global;
-use crate::scheduler::worker::with_worker;
+use crate::scheduler::shared::Shared;
 use crate::task::join::{JoinError, JoinHandle, TaskId};
 use crate::task::{Birth, Failure, Owner, cancel};
-use crate::{coroutine, spawn, stack};
+use crate::{coroutine, runtime, stack};
 
 /// What the failure of a child does to the others. A child fails by a panic, or by being cancelled; a value that it
 /// returns is no failure, whatever it says.
@@ -46,7 +46,7 @@ enum PlanKind {
 struct Children {
     running: usize,
     slots: Vec<Option<Weak<dyn Park>>>,
-    free: Vec<usize>,
+    free: Vec<u32>,
     cancelled: bool,
 }
 
@@ -54,6 +54,8 @@ struct Children {
 struct ScopeData {
     children: WaitList<Children>,
     parent: Unparker,
+    /// The parent's: where the children, and theirs, run.
+    runtime: Option<Arc<Shared>>,
     on_failure: OnFailure,
     /// The first failure was dealt with.
     failed: AtomicBool,
@@ -61,18 +63,18 @@ struct ScopeData {
 
 impl ScopeData {
     /// Counts a child that is about to start, and gives it a place.
-    fn enter(&self) -> usize {
+    fn enter(&self) -> u32 {
         let mut children = self.children.lock();
         children.running += 1;
         children.free.pop().unwrap_or_else(|| {
             children.slots.push(None);
-            children.slots.len() - 1
+            u32::try_from(children.slots.len() - 1).expect("fewer children than memory")
         })
     }
 
-    fn introduce(&self, slot: usize, child: &Arc<dyn Park>) {
+    fn introduce(&self, slot: u32, child: &Arc<dyn Park>) {
         let mut children = self.children.lock();
-        children.slots[slot] = Some(Arc::downgrade(child));
+        children.slots[slot as usize] = Some(Arc::downgrade(child));
         if children.cancelled {
             drop(children);
             cancel(child.clone());
@@ -111,7 +113,7 @@ impl ScopeData {
 impl Owner for ScopeData {
     fn began(&self) {}
 
-    fn ended(&self, slot: usize, failure: Option<Failure>) {
+    fn ended(&self, slot: u32, failure: Option<Failure>) {
         if let Some(failure) = failure {
             match self.on_failure {
                 OnFailure::Isolate => {
@@ -131,7 +133,7 @@ impl Owner for ScopeData {
             }
         }
         let mut children = self.children.lock();
-        children.slots[slot] = None;
+        children.slots[slot as usize] = None;
         children.free.push(slot);
         children.running -= 1;
         let parent = if children.running == 0 { children.notify_first(0) } else { None };
@@ -141,8 +143,8 @@ impl Owner for ScopeData {
         }
     }
 
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
-        self
+    fn runtime(self: Arc<Self>) -> Option<Arc<dyn Any + Send + Sync>> {
+        Some(self.runtime.clone()?)
     }
 }
 
@@ -206,20 +208,18 @@ impl<'scope> Scope<'scope, '_> {
     {
         let slot = self.data.enter();
         let owner: Arc<dyn Owner> = self.data.clone();
-        let mut birth = Birth { name, scope: Some((owner, slot)), ..Birth::default() };
+        let birth = Birth { name, owner: Some(owner), slot, counted: true };
         let handle = match self.plan {
             PlanKind::Thread => {
-                birth.runtime = spawn::current_runtime();
                 let introduce = |child: &Arc<dyn Park>| self.data.introduce(slot, child);
                 // SAFETY: invariants 1 to 3: the scope lasts until the child is done, and 'scope until after that.
                 unsafe { thread::spawn_unchecked(birth, self.stack_size, spawned_at, introduce, f) }?
             }
             PlanKind::Coroutine => {
-                let shared = match with_worker(|worker| worker.map(|worker| worker.shared.clone())) {
-                    Some(shared) => shared,
+                let shared = match &self.data.runtime {
+                    Some(shared) => shared.clone(),
                     None => current_or_global().inspect_err(|_| self.data.ended(slot, None))?,
                 };
-                birth.runtime = Some(shared.clone());
                 // SAFETY: as above; both are Send.
                 let (task, handle) =
                     unsafe { create_unchecked(birth, stack::slot_size(self.stack_size), spawned_at, f) };
@@ -361,6 +361,7 @@ where
     let data = Arc::new(ScopeData {
         children: WaitList::default(),
         parent: Unparker::current(),
+        runtime: runtime::current(),
         on_failure,
         failed: AtomicBool::new(false),
     });

@@ -7,9 +7,9 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::plan::thread::spawn_unchecked;
-use crate::spawn;
 use crate::task::Birth;
 use crate::task::join::JoinHandle;
+use crate::{runtime, spawn};
 
 pub use crate::task::current::current;
 pub use ropewalk_sync::park::{sleep, sleep_until, yield_now};
@@ -72,7 +72,7 @@ impl Builder {
     {
         let daemon = self.daemon;
         // A thread needs no runtime; a child of a task of one belongs to it.
-        let birth = match spawn::current_runtime() {
+        let birth = match runtime::current() {
             Some(runtime) => spawn::birth(self.name, runtime, !daemon),
             None => Birth { name: self.name, ..Birth::default() },
         };

@@ -47,10 +47,10 @@ impl Reservation {
         Ok(Self { base, length })
     }
 
-    /// Its first address.
+    /// Its first address, from which pointers may be made.
     #[must_use]
     pub fn base(&self) -> NonZeroUsize {
-        self.base.addr()
+        self.base.expose_provenance()
     }
 
     /// How long it is.

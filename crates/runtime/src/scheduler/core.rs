@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::io;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
@@ -15,8 +15,8 @@ use ropewalk_sync::clock::NEVER;
 use ropewalk_sync::park::{Park, Waiter};
 
 use super::remote::Remote;
-use crate::stack::Stack;
 use crate::stack::overflow::Running;
+use crate::stack::{FRAME, Stack};
 use crate::task::Header;
 use crate::task::cell::Plan;
 
@@ -32,9 +32,11 @@ pub(crate) enum Command {
 /// No place in a list of the worker.
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
-/// What only the coroutine's worker touches.
+/// What only the coroutine's worker touches. It lives at the top of the coroutine's stack, in the page that is touched
+/// anyway, and so takes no memory before the start.
+#[repr(align(64))]
 pub(crate) struct Frame {
-    pub(crate) coroutine: UnsafeCell<Option<Coroutine<(), Command, (), Stack>>>,
+    pub(crate) coroutine: UnsafeCell<Coroutine<(), Command, (), Stack>>,
     /// Lives on the coroutine's stack while it is started.
     pub(crate) yielder: Cell<*const Yielder<(), Command>>,
     /// Its place among the live coroutines of the worker.
@@ -44,18 +46,22 @@ pub(crate) struct Frame {
     /// When it wants to be woken at the latest, in the clock's nanoseconds.
     pub(crate) wake_at: Cell<u64>,
     /// What the overflow report says.
-    pub(crate) running: UnsafeCell<Option<Running>>,
+    pub(crate) running: Running,
 }
+
+const _: () =
+    assert!(size_of::<Frame>() <= FRAME, "the frame fits into the room that every stack keeps for it");
 
 /// The scheduling part of a coroutine.
 pub(crate) struct Core {
     waiter: Waiter,
     /// The slot that its stack needs.
     pub(crate) slot_size: usize,
-    claimed: AtomicBool,
+    /// Null before the start and after the end.
+    frame: Cell<*const Frame>,
     /// The worker that it belongs to once it has started.
     home: OnceLock<Arc<Remote>>,
-    frame: Frame,
+    claimed: AtomicBool,
 }
 
 // SAFETY: the frame is touched by one thread only, the claiming worker's (rule 2); the rest is Sync by itself.
@@ -71,14 +77,7 @@ impl Core {
             slot_size,
             claimed: AtomicBool::new(false),
             home: OnceLock::new(),
-            frame: Frame {
-                coroutine: UnsafeCell::new(None),
-                yielder: Cell::new(ptr::null()),
-                live: Cell::new(NOWHERE),
-                timer: Cell::new(NOWHERE),
-                wake_at: Cell::new(NEVER),
-                running: UnsafeCell::new(None),
-            },
+            frame: Cell::new(ptr::null()),
         }
     }
 
@@ -102,10 +101,49 @@ impl Core {
         self.home.get()
     }
 
+    /// The worker has claimed it, and `coroutine` is to run it: puts the frame into the stack's top.
+    ///
     /// # Safety
-    /// Rule 2: the caller is the claiming worker, on its thread.
+    /// Rule 2; `frame` is the room at the top of the coroutine's own stack.
+    pub(crate) unsafe fn set_frame(
+        &self,
+        frame: NonNull<u8>,
+        coroutine: Coroutine<(), Command, (), Stack>,
+        live: u32,
+        running: Running,
+    ) {
+        let frame = frame.cast::<Frame>();
+        // SAFETY: `Stack::frame` promises room and alignment, and nobody else uses it while the stack is taken.
+        unsafe {
+            frame.write(Frame {
+                coroutine: UnsafeCell::new(coroutine),
+                yielder: Cell::new(ptr::null()),
+                live: Cell::new(live),
+                timer: Cell::new(NOWHERE),
+                wake_at: Cell::new(NEVER),
+                running,
+            });
+        }
+        self.frame.set(frame.as_ptr());
+    }
+
+    /// # Safety
+    /// Rule 2: the caller is the claiming worker, on its thread, after the start and before the end.
     pub(crate) unsafe fn frame(&self) -> &Frame {
-        &self.frame
+        debug_assert!(!self.frame.get().is_null(), "it was started and has not ended");
+        // SAFETY: it lives at the top of the stack, which is taken as long as the coroutine lives.
+        unsafe { &*self.frame.get() }
+    }
+
+    /// Takes the coroutine out of its frame, which is gone then.
+    ///
+    /// # Safety
+    /// Rule 2; the coroutine has returned.
+    pub(crate) unsafe fn take_coroutine(&self) -> Coroutine<(), Command, (), Stack> {
+        let frame = self.frame.replace(ptr::null());
+        debug_assert!(!frame.is_null(), "a coroutine ends once");
+        // SAFETY: read once, because the pointer is null from now on; nothing else in the frame needs to be dropped.
+        unsafe { (*frame).coroutine.get().read() }
     }
 }
 

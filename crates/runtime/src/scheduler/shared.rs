@@ -110,14 +110,14 @@ impl Owner for Shared {
         self.counted.fetch_add(1, Relaxed);
     }
 
-    fn ended(&self, _slot: usize, _failure: Option<Failure>) {
+    fn ended(&self, _slot: u32, _failure: Option<Failure>) {
         // SYNC: shared.counted
         if self.counted.fetch_sub(1, Release) == 1 {
             self.ended.notify_all();
         }
     }
 
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
-        self
+    fn runtime(self: Arc<Self>) -> Option<Arc<dyn Any + Send + Sync>> {
+        Some(self)
     }
 }

@@ -24,7 +24,7 @@ use ropewalk_sync::mailbox::Mailbox;
 use ropewalk_sync::park::{self, Interest, Park, Unparker, Watched};
 use ropewalk_sys::segv::AlternateStack;
 
-use super::core::{Command, NOWHERE, Ready};
+use super::core::{Command, Ready};
 use super::remote::{Message, Remote};
 use super::shared::Shared;
 use super::timers::Timers;
@@ -201,6 +201,10 @@ impl Worker {
     }
 
     fn next_fresh(&self) -> Option<Ready> {
+        // To look is cheap, to take is a fence.
+        if self.fresh.is_empty() {
+            return None;
+        }
         while let Some(task) = self.fresh.pop() {
             if self.start(&task) {
                 return Some(task);
@@ -229,8 +233,6 @@ impl Worker {
                 return false;
             }
         };
-        // SAFETY: `Core`, rule 2: claimed just now.
-        let frame = unsafe { core.frame() };
         let running = overflow::Running {
             guard: stack.guard(),
             usable: stack.usable(),
@@ -238,11 +240,7 @@ impl Worker {
             name: task.header().name().map(std::ptr::from_ref),
             spawned_at: task.header().spawned_at(),
         };
-        // SAFETY: nobody else touches the frame, and the coroutine does not run yet.
-        unsafe { *frame.running.get() = Some(running) };
-        let mut live = self.live.borrow_mut();
-        frame.live.set(u32::try_from(live.len()).expect("fewer coroutines than stacks"));
-        live.push(task.clone());
+        let frame = stack.frame();
         let body: *const dyn super::core::Runnable = Arc::as_ptr(task);
         let coroutine = corosensei::Coroutine::with_stack(stack, move |yielder, ()| {
             // SAFETY: the worker keeps the task in `live` until this body has returned.
@@ -251,8 +249,11 @@ impl Worker {
             unsafe { task.core().frame() }.yielder.set(yielder);
             task.execute();
         });
-        // SAFETY: as above.
-        unsafe { *frame.coroutine.get() = Some(coroutine) };
+        let mut live = self.live.borrow_mut();
+        let place = u32::try_from(live.len()).expect("fewer coroutines than stacks");
+        live.push(task.clone());
+        // SAFETY: `Core`, rule 2: claimed just now; the frame's room is in the coroutine's stack.
+        unsafe { core.set_frame(frame, coroutine, place, running) };
         true
     }
 
@@ -265,14 +266,9 @@ impl Worker {
         let current = Arc::as_ptr(&task) as *const dyn Park;
         // SAFETY: `task` lives in `live` while it is current, and what runs next on this thread is its code.
         let outside = unsafe { park::enter(NonNull::new(current.cast_mut()), Some(BUDGET)) };
-        // SAFETY: only this function and `start` touch these two, and never while the coroutine runs or from within it.
-        let result = unsafe {
-            overflow::set_running(match &*frame.running.get() {
-                Some(running) => running,
-                None => std::ptr::null(),
-            });
-            (*frame.coroutine.get()).as_mut().expect("it was started").resume(())
-        };
+        overflow::set_running(&frame.running);
+        // SAFETY: only this function touches it, and the coroutine does not resume itself.
+        let result = unsafe { (*frame.coroutine.get()).resume(()) };
         overflow::set_running(std::ptr::null());
         // SAFETY: whoever was current before still is, outside of all coroutines.
         unsafe { park::enter(outside, None) };
@@ -287,12 +283,11 @@ impl Worker {
         // SAFETY: `Core`, rule 2.
         let frame = unsafe { task.core().frame() };
         self.timers.borrow_mut().disarm(task);
-        // SAFETY: the coroutine has returned; nobody else touches it.
-        if let Some(coroutine) = unsafe { (*frame.coroutine.get()).take() } {
-            self.stacks.borrow_mut().give_back(coroutine.into_stack());
-        }
+        let place = frame.live.get() as usize;
+        // SAFETY: the coroutine has returned, and `frame` is not used any more.
+        let stack = unsafe { task.core().take_coroutine() }.into_stack();
+        self.stacks.borrow_mut().give_back(stack);
         let mut live = self.live.borrow_mut();
-        let place = frame.live.replace(NOWHERE) as usize;
         let gone = live.swap_remove(place);
         if let Some(moved) = live.get(place) {
             // SAFETY: `Core`, rule 2: everything in `live` is this worker's.

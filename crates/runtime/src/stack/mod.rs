@@ -10,6 +10,7 @@ mod slab;
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use corosensei::stack::StackPointer;
@@ -26,10 +27,13 @@ const DEFAULT_SLOT: usize = if cfg!(debug_assertions) { 1024 * 1024 } else { 256
 /// The smallest usable size that makes sense: a panic with a backtrace has to fit.
 const USABLE_MIN: usize = 64 * 1024;
 
+/// What the top of each stack keeps for its worker: see `scheduler::core::Frame`.
+pub(crate) const FRAME: usize = 192;
+
 /// One stack: addresses, and where it came from.
 #[derive(Debug)]
 pub(crate) struct Stack {
-    /// The highest address, where it begins.
+    /// The highest address.
     base: NonZeroUsize,
     /// The lowest address of the slot, which is the guard's.
     limit: NonZeroUsize,
@@ -37,10 +41,10 @@ pub(crate) struct Stack {
 }
 
 // SAFETY: the addresses bound a mapping that stays as long as this value is not given back (the module's invariant);
-// both are multiples of the page size; the lowest `GUARD` bytes fault when touched, and more than 4,096 bytes are left.
+// both are multiples of 64; the lowest `GUARD` bytes fault when touched, and more than 4,096 bytes are left.
 unsafe impl corosensei::stack::Stack for Stack {
     fn base(&self) -> StackPointer {
-        self.base
+        self.frame().addr()
     }
 
     fn limit(&self) -> StackPointer {
@@ -49,6 +53,12 @@ unsafe impl corosensei::stack::Stack for Stack {
 }
 
 impl Stack {
+    /// The room at the top, above what the coroutine uses: `FRAME` bytes, aligned to 64.
+    pub(crate) fn frame(&self) -> NonNull<u8> {
+        let top = self.base.get() - FRAME;
+        NonNull::new(std::ptr::with_exposed_provenance_mut(top)).expect("a mapping is not at address 0")
+    }
+
     /// The addresses that fault.
     pub(crate) fn guard(&self) -> std::ops::Range<usize> {
         self.limit.get()..self.limit.get() + GUARD
@@ -56,7 +66,7 @@ impl Stack {
 
     /// How many bytes can be used.
     pub(crate) fn usable(&self) -> usize {
-        self.base.get() - self.limit.get() - GUARD
+        self.base.get() - self.limit.get() - GUARD - FRAME
     }
 
     fn slot_size(&self) -> usize {

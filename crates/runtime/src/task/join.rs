@@ -138,7 +138,10 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 /// How a task failed to return.
-pub struct JoinError {
+pub struct JoinError(Box<Failed>);
+
+/// In a box, so that a task that does not fail keeps no room for it.
+struct Failed {
     id: u64,
     name: Option<Arc<str>>,
     cause: Cause,
@@ -153,33 +156,33 @@ enum Cause {
 
 impl JoinError {
     pub(crate) fn cancelled(id: u64, name: Option<Arc<str>>) -> Self {
-        Self { id, name, cause: Cause::Cancelled }
+        Self(Box::new(Failed { id, name, cause: Cause::Cancelled }))
     }
 
     pub(crate) fn panicked(id: u64, name: Option<Arc<str>>, payload: Box<dyn Any + Send>) -> Self {
-        Self { id, name, cause: Cause::Panicked(Mutex::new(payload)) }
+        Self(Box::new(Failed { id, name, cause: Cause::Panicked(Mutex::new(payload)) }))
     }
 
     pub(crate) fn not_started(id: u64, name: Option<Arc<str>>, reason: io::Error) -> Self {
-        Self { id, name, cause: Cause::NotStarted(reason) }
+        Self(Box::new(Failed { id, name, cause: Cause::NotStarted(reason) }))
     }
 
     /// Which task it was.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        TaskId(self.id)
+        TaskId(self.0.id)
     }
 
     /// Whether it panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        matches!(self.cause, Cause::Panicked(_))
+        matches!(self.0.cause, Cause::Panicked(_))
     }
 
     /// Whether it was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.cause, Cause::Cancelled)
+        matches!(self.0.cause, Cause::Cancelled)
     }
 
     /// The payload of its panic, as `std::thread::JoinHandle::join` gives it.
@@ -187,9 +190,12 @@ impl JoinError {
     /// # Errors
     /// The error itself, if the task did not panic.
     pub fn into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
-        match self.cause {
+        if !self.is_panic() {
+            return Err(self);
+        }
+        match self.0.cause {
             Cause::Panicked(payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
-            _ => Err(self),
+            _ => unreachable!("looked at just now"),
         }
     }
 
@@ -198,8 +204,7 @@ impl JoinError {
     /// # Errors
     /// The error itself, if the task did not panic or panicked with something else.
     pub fn downcast<P: Any>(self) -> Result<P, Self> {
-        let Self { id, name, .. } = &self;
-        let (id, name) = (*id, name.clone());
+        let (id, name) = (self.0.id, self.0.name.clone());
         match self.into_panic()?.downcast::<P>() {
             Ok(payload) => Ok(*payload),
             Err(payload) => Err(Self::panicked(id, name, payload)),
@@ -207,7 +212,7 @@ impl JoinError {
     }
 
     fn message(&self) -> Option<String> {
-        let Cause::Panicked(payload) = &self.cause else { return None };
+        let Cause::Panicked(payload) = &self.0.cause else { return None };
         let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
         let text = payload.downcast_ref::<&str>().copied();
         text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).map(str::to_owned)
@@ -216,11 +221,11 @@ impl JoinError {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => write!(f, "task {} ('{name}') ", self.id)?,
-            None => write!(f, "task {} ", self.id)?,
+        match &self.0.name {
+            Some(name) => write!(f, "task {} ('{name}') ", self.0.id)?,
+            None => write!(f, "task {} ", self.0.id)?,
         }
-        match (&self.cause, self.message()) {
+        match (&self.0.cause, self.message()) {
             (Cause::Cancelled, _) => f.write_str("was cancelled"),
             (Cause::NotStarted(reason), _) => write!(f, "could not start: {reason}"),
             (Cause::Panicked(_), Some(message)) => write!(f, "panicked: {message}"),
@@ -237,7 +242,7 @@ impl fmt::Debug for JoinError {
 
 impl Error for JoinError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.cause {
+        match &self.0.cause {
             Cause::NotStarted(reason) => Some(reason),
             _ => None,
         }

@@ -31,10 +31,10 @@ pub(crate) trait Owner: Send + Sync {
     fn began(&self);
 
     /// The task ended; `failure` says how, unless it returned.
-    fn ended(&self, slot: usize, failure: Option<Failure>);
+    fn ended(&self, slot: u32, failure: Option<Failure>);
 
-    /// The owner itself, for who knows its type.
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+    /// The runtime that it is, or belongs to, for who knows its type.
+    fn runtime(self: Arc<Self>) -> Option<Arc<dyn Any + Send + Sync>>;
 }
 
 /// How a task failed, as far as its owner has to know.
@@ -48,10 +48,9 @@ pub(crate) enum Failure {
 #[derive(Default)]
 pub(crate) struct Birth {
     pub(crate) name: Option<Arc<str>>,
-    /// The scope that waits for it, and its place there.
-    pub(crate) scope: Option<(Arc<dyn Owner>, usize)>,
-    /// The runtime that it belongs to, and whether the runtime waits for it.
-    pub(crate) runtime: Option<Arc<dyn Owner>>,
+    /// The scope or the runtime that it belongs to, its place there, and whether that waits for it.
+    pub(crate) owner: Option<Arc<dyn Owner>>,
+    pub(crate) slot: u32,
     pub(crate) counted: bool,
 }
 
@@ -88,9 +87,9 @@ impl Header {
         self.birth.name.clone()
     }
 
-    /// The runtime that it belongs to: where its children go.
-    pub(crate) fn runtime(&self) -> Option<&Arc<dyn Owner>> {
-        self.birth.runtime.as_ref()
+    /// The scope or the runtime that it belongs to.
+    pub(crate) fn owner(&self) -> Option<&Arc<dyn Owner>> {
+        self.birth.owner.as_ref()
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -156,11 +155,8 @@ impl Header {
     fn announce(&self, failure: Option<Failure>) {
         self.cancel_daemons();
         self.joiners.notify_all();
-        if let Some((scope, slot)) = &self.birth.scope {
-            scope.ended(*slot, failure);
-        }
-        if let Some(runtime) = self.birth.runtime.as_ref().filter(|_| self.birth.counted) {
-            runtime.ended(0, failure);
+        if let Some(owner) = self.birth.owner.as_ref().filter(|_| self.birth.counted) {
+            owner.ended(self.birth.slot, failure);
         }
     }
 }
