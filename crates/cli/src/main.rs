@@ -4,6 +4,7 @@ mod compare;
 mod exit_code;
 mod load;
 mod serve;
+mod size;
 
 use clap::{Parser, Subcommand};
 
