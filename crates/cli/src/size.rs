@@ -8,12 +8,7 @@ use std::str::FromStr;
 pub(crate) struct Size(u64);
 
 /// The letters and what one of each is in bytes, largest first.
-const UNITS: [(char, u64); 4] = [
-    ('T', 1 << 40),
-    ('G', 1 << 30),
-    ('M', 1 << 20),
-    ('K', 1 << 10),
-];
+const UNITS: [(char, u64); 4] = [('T', 1 << 40), ('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
 
 impl Size {
     /// A size of `bytes` bytes.
@@ -36,11 +31,8 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || {
-            format!(
-                "`{text}` is no size: write bytes, or a number with K, M, G or T, as in 64K or 4M"
-            )
-        };
+        let wrong =
+            || format!("`{text}` is no size: write bytes, or a number with K, M, G or T, as in 64K or 4M");
         let upper = text.trim().to_ascii_uppercase();
         let number = upper.strip_suffix("IB").unwrap_or(&upper);
         let (digits, unit) = UNITS
@@ -54,18 +46,13 @@ impl FromStr for Size {
             return Err(wrong());
         }
         let count: u64 = digits.parse().map_err(|_| wrong())?;
-        count
-            .checked_mul(unit)
-            .map(Self)
-            .ok_or_else(|| format!("`{text}` is more than 2^64 bytes"))
+        count.checked_mul(unit).map(Self).ok_or_else(|| format!("`{text}` is more than 2^64 bytes"))
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = UNITS
-            .iter()
-            .find(|&&(_, unit)| self.0 >= unit && self.0 % unit == 0);
+        let exact = UNITS.iter().find(|&&(_, unit)| self.0 >= unit && self.0.is_multiple_of(unit));
         match exact {
             Some((letter, unit)) => write!(f, "{}{letter}", self.0 / unit),
             None => write!(f, "{}", self.0),
@@ -95,18 +82,8 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_refused_with_a_hint() {
-        for text in [
-            "",
-            "K",
-            "4X",
-            "-4K",
-            "+4K",
-            "4.5M",
-            "64iB",
-            "4 M",
-            "99999999999999999999",
-            "99999999T",
-        ] {
+        for text in ["", "K", "4X", "-4K", "+4K", "4.5M", "64iB", "4 M", "99999999999999999999", "99999999T"]
+        {
             assert!(text.parse::<Size>().is_err(), "{text}");
         }
     }

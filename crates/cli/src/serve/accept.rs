@@ -40,15 +40,12 @@ pub(super) fn accept<P: Plan>(
             Err(_) if service.registry.is_draining() => return Ok(()),
             Err(error) => error,
         };
-        if !is_transient(&error) {
+        if !ropewalk::net::is_transient(&error) && !is_shortage(&error) {
             return Err(error);
         }
         service.transient_accept_errors.fetch_add(1, Relaxed);
         if is_shortage(&error) {
-            reports.report(format_args!(
-                "no room for another connection now: {error}{}",
-                hint(&error)
-            ));
+            reports.report(format_args!("no room for another connection now: {error}{}", hint(&error)));
             P::sleep(backoff);
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }
@@ -56,50 +53,22 @@ pub(super) fn accept<P: Plan>(
 }
 
 /// Starts a connection's task. When there is no room for one the client is told.
-fn start<P: Plan>(
-    plan: &P,
-    service: &Arc<Service<P::Stream, P::Slot>>,
-    stream: P::Stream,
-) -> io::Result<()> {
+fn start<P: Plan>(plan: &P, service: &Arc<Service<P::Stream, P::Slot>>, stream: P::Stream) -> io::Result<()> {
     let Some(live) = service.registry.register(stream) else {
         return Ok(());
     };
     let (service, entry) = (Arc::clone(service), live.entry());
-    plan.spawn(move || connection::serve(&service, &live))
-        .inspect_err(|error| {
-            connection::refuse(
-                entry.stream(),
-                format!("no room for another connection now ({error}); try again later"),
-            );
-        })
-}
-
-/// True for errors that pass: the next accept may succeed.
-fn is_transient(error: &io::Error) -> bool {
-    let network = [
-        Errno::CONNABORTED,
-        Errno::INTR,
-        Errno::PROTO,
-        Errno::PERM,
-        Errno::NETDOWN,
-        Errno::NOPROTOOPT,
-        Errno::HOSTDOWN,
-        Errno::NONET,
-        Errno::HOSTUNREACH,
-        Errno::NETUNREACH,
-    ];
-    is_shortage(error) || Errno::from_io_error(error).is_some_and(|errno| network.contains(&errno))
+    plan.spawn(move || connection::serve(&service, &live)).inspect_err(|error| {
+        connection::refuse(
+            entry.stream(),
+            format!("no room for another connection now ({error}); try again later"),
+        );
+    })
 }
 
 /// True when descriptors, memory or threads are short: they come back when connections end.
 fn is_shortage(error: &io::Error) -> bool {
-    let short = [
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::NOBUFS,
-        Errno::NOMEM,
-        Errno::AGAIN,
-    ];
+    let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::AGAIN];
     Errno::from_io_error(error).is_some_and(|errno| short.contains(&errno))
 }
 

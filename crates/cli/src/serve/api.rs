@@ -109,10 +109,9 @@ pub(super) fn answer<S: Stream, R: ReplySlot>(
             Some(balance) => Ok(Answer::Balance { account, balance }),
             None => Err(unknown_account(account)),
         },
-        Route::Health => Ok(Answer::Health {
-            plan: service.plan.as_str(),
-            accounts: service.ledger.accounts(),
-        }),
+        Route::Health => {
+            Ok(Answer::Health { plan: service.plan.as_str(), accounts: service.ledger.accounts() })
+        }
         Route::Statistics => Statistics::collect(service)
             .map(|statistics| Answer::Statistics(Box::new(statistics)))
             .map_err(|error| Refusal::new(Status::UNAVAILABLE, format!("no statistics: {error}"))),
@@ -128,23 +127,15 @@ fn pay<S: Stream, R: ReplySlot>(
 ) -> Result<Answer, Refusal> {
     if let Some(signatures) = &service.signatures {
         signatures.check(signature, body).map_err(|message| {
-            Refusal::new(Status::UNAUTHORIZED, message)
-                .with_headers("WWW-Authenticate: Signature\r\n")
+            Refusal::new(Status::UNAUTHORIZED, message).with_headers("WWW-Authenticate: Signature\r\n")
         })?;
     }
-    let payment =
-        Payment::from_json(body).map_err(|message| Refusal::new(Status::BAD_REQUEST, message))?;
+    let payment = Payment::from_json(body).map_err(|message| Refusal::new(Status::BAD_REQUEST, message))?;
     let (payer, payee) = (payment.payer, payment.payee);
     match service.ledger.pay(payment, slot) {
-        Outcome::Paid {
-            payer_balance,
-            payee_balance,
-        } => Ok(Answer::Paid(PaidPayment {
-            payer,
-            payee,
-            payer_balance,
-            payee_balance,
-        })),
+        Outcome::Paid { payer_balance, payee_balance } => {
+            Ok(Answer::Paid(PaidPayment { payer, payee, payer_balance, payee_balance }))
+        }
         Outcome::InsufficientFunds => Err(Refusal::new(
             Status::CONFLICT,
             "insufficient funds; nothing was stored, so the same id can be tried again",
@@ -184,10 +175,7 @@ impl Answer {
                 out.extend_from_slice(b"}\n");
             }
             Self::Balance { account, balance } => {
-                write_parts(
-                    out,
-                    [(br#"{"id":"#, *account), (br#","balance":"#, *balance)],
-                );
+                write_parts(out, [(br#"{"id":"#, *account), (br#","balance":"#, *balance)]);
                 out.extend_from_slice(b"}\n");
             }
             Self::Health { plan, accounts } => {
@@ -216,12 +204,7 @@ pub(super) fn write_refusal(refusal: &Refusal, out: &mut Vec<u8>) {
     struct Body<'a> {
         error: &'a str,
     }
-    write_json(
-        out,
-        &Body {
-            error: &refusal.message,
-        },
-    );
+    write_json(out, &Body { error: &refusal.message });
 }
 
 /// Appends JSON and a line end.

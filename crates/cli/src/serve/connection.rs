@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::api::{self, Answer, Route};
 use super::http::{
-    BodyLength, CONTINUE, Chunked, Head, Input, Method, Persistence, Progress, Refusal, Reply,
-    ReplyHead, Status,
+    BodyLength, CONTINUE, Chunked, Head, Input, Method, Persistence, Progress, Refusal, Reply, ReplyHead,
+    Status,
 };
 use super::ledger::ReplySlot;
 use super::plan::Stream;
@@ -88,9 +88,7 @@ struct Connection<'s, S, R> {
 impl<S: Stream, R: ReplySlot> Connection<'_, S, R> {
     /// Answers requests until the connection ends.
     fn run(&mut self) -> io::Result<()> {
-        self.live
-            .stream()
-            .prepare(self.service.limits.request_timeout)?;
+        self.live.stream().prepare(self.service.limits.request_timeout)?;
         loop {
             match self.exchange() {
                 Ok(Persistence::Close) if self.input.is_empty() => return self.flush(),
@@ -123,8 +121,7 @@ impl<S: Stream, R: ReplySlot> Connection<'_, S, R> {
         let bytes = self.input.bytes();
         let signature = head.signature.as_ref().map(|range| &bytes[range.clone()]);
         let body = &bytes[head.len..head.len + body];
-        let answer =
-            route.and_then(|route| api::answer(self.service, &self.slot, route, signature, body));
+        let answer = route.and_then(|route| api::answer(self.service, &self.slot, route, signature, body));
         let persistence = if !head.keep_alive || self.service.registry.is_draining() {
             Persistence::Close
         } else if head.old {
@@ -167,10 +164,7 @@ impl<S: Stream, R: ReplySlot> Connection<'_, S, R> {
                 let body = usize::try_from(length).unwrap_or(usize::MAX);
                 if body > limit {
                     let message = format!("the body is larger than {limit} bytes; send less");
-                    return Err(End::Refused(Refusal::new(
-                        Status::CONTENT_TOO_LARGE,
-                        message,
-                    )));
+                    return Err(End::Refused(Refusal::new(Status::CONTENT_TOO_LARGE, message)));
                 }
                 let whole = head.len + body;
                 if head.expects_continue && self.input.len() < whole {
@@ -240,15 +234,10 @@ impl<S: Stream, R: ReplySlot> Connection<'_, S, R> {
     fn time_left(&mut self) -> Result<Duration, End> {
         let timeout = self.service.limits.request_timeout;
         let now = Instant::now();
-        let left = self
-            .deadline
-            .get_or_insert(now + timeout)
-            .saturating_duration_since(now);
+        let left = self.deadline.get_or_insert(now + timeout).saturating_duration_since(now);
         if left.is_zero() {
-            let message = format!(
-                "the request was not complete within {} s; send it faster",
-                timeout.as_secs_f64()
-            );
+            let message =
+                format!("the request was not complete within {} s; send it faster", timeout.as_secs_f64());
             return Err(End::Refused(Refusal::new(Status::REQUEST_TIMEOUT, message)));
         }
         Ok(left)
@@ -290,22 +279,12 @@ impl<S: Stream, R: ReplySlot> Connection<'_, S, R> {
 
 /// Appends an answer.
 fn write_answer(reply: &mut Reply, answer: &Answer, persistence: Persistence, omit_body: bool) {
-    let head = ReplyHead {
-        status: Status::OK,
-        headers: "",
-        persistence,
-        omit_body,
-    };
+    let head = ReplyHead { status: Status::OK, headers: "", persistence, omit_body };
     reply.respond(head, |out| answer.write(out));
 }
 
 /// Appends a refusal.
 fn write_refusal(reply: &mut Reply, refusal: &Refusal, persistence: Persistence, omit_body: bool) {
-    let head = ReplyHead {
-        status: refusal.status,
-        headers: refusal.headers,
-        persistence,
-        omit_body,
-    };
+    let head = ReplyHead { status: refusal.status, headers: refusal.headers, persistence, omit_body };
     reply.respond(head, |out| api::write_refusal(refusal, out));
 }

@@ -48,11 +48,7 @@ pub(super) fn watch<S: Stream, R: Send + Sync + 'static>(
 }
 
 /// Drains the service; the accept loop and the connections end by themselves then.
-fn drain<S: Stream, R>(
-    service: &Service<S, R>,
-    listener: std::os::fd::BorrowedFd<'_>,
-    limit: Duration,
-) {
+fn drain<S: Stream, R>(service: &Service<S, R>, listener: std::os::fd::BorrowedFd<'_>, limit: Duration) {
     eprintln!(
         "ropewalk serve: draining {} connections, for {} s at most",
         service.registry.len(),
@@ -69,9 +65,7 @@ fn drain<S: Stream, R>(
     let count = service.registry.cut();
     eprintln!("ropewalk serve: cut {count} connections that were not done in time");
     if !service.registry.wait_until_empty(CUT_LIMIT) {
-        eprintln!(
-            "ropewalk serve: the ledger hangs (is the disk stuck?); what was acknowledged is safe"
-        );
+        eprintln!("ropewalk serve: the ledger hangs (is the disk stuck?); what was acknowledged is safe");
         std::process::exit(1);
     }
 }

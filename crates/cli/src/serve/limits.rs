@@ -9,10 +9,7 @@ use crate::size::Size;
 /// Limits the address space, as on a machine with so much memory.
 pub(super) fn limit_memory(memory: Size) -> io::Result<()> {
     let bytes = Some(memory.bytes());
-    let limit = Rlimit {
-        current: bytes,
-        maximum: bytes,
-    };
+    let limit = Rlimit { current: bytes, maximum: bytes };
     setrlimit(Resource::As, limit).map_err(|errno| {
         let most = getrlimit(Resource::As).maximum.map_or_else(
             || "unlimited".to_owned(),
@@ -30,11 +27,5 @@ pub(super) fn limit_memory(memory: Size) -> io::Result<()> {
 /// ordinary limit of 1,024 is meant for programs that use `select`.
 pub(super) fn raise_descriptor_limit() -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
-    Ok(setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            ..limit
-        },
-    )?)
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
 }

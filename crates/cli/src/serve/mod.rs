@@ -42,7 +42,7 @@ use crate::exit_code::ExitCode;
 type Error = Box<dyn std::error::Error>;
 
 /// Runs the command.
-pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
     if let Some(memory) = args.memory {
         limits::limit_memory(memory)?;
     }
@@ -50,7 +50,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     drain::ignore_file_size_signal()?;
     let stack_size = args.thread_stack.as_len();
     match args.plan {
-        PlanName::Std => serve(StdThreads { stack_size }, &args),
+        PlanName::Std => serve(StdThreads { stack_size }, args),
         PlanName::Thread | PlanName::Coroutine => Err("this plan is not there yet".into()),
     }
 }
@@ -58,17 +58,12 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
 /// Serves until a signal ends it.
 fn serve<P: Plan>(plan: P, args: &Args) -> Result<ExitCode, Error> {
     let address = resolve(&args.listen)?;
-    let opening = Opening {
-        accounts: args.accounts,
-        balance: args.opening_balance,
-    };
+    let opening = Opening { accounts: args.accounts, balance: args.opening_balance };
     let service = Arc::new(Service {
         plan: args.plan,
         ledger: Ledger::open(&args.database, opening)?,
         registry: Arc::new(Registry::new()),
-        signatures: args
-            .signatures
-            .map(|key| Signatures::new(key, args.require_signatures)),
+        signatures: args.signatures.map(|key| Signatures::new(key, args.require_signatures)),
         limits: Limits {
             header: args.header_limit.as_len(),
             body: args.body_limit.as_len(),
@@ -95,9 +90,7 @@ fn resolve(listen: &str) -> Result<SocketAddr, Error> {
     let mut addresses = listen.to_socket_addrs().map_err(|error| {
         format!("--listen {listen} is no address: {error}; write one such as 127.0.0.1:8080")
     })?;
-    Ok(addresses
-        .next()
-        .ok_or_else(|| format!("--listen {listen} has no address"))?)
+    Ok(addresses.next().ok_or_else(|| format!("--listen {listen} has no address"))?)
 }
 
 /// Listens, with an error that names the address.

@@ -59,8 +59,7 @@ impl Payment {
     pub(super) fn from_json(json: &[u8]) -> Result<Self, Cow<'static, str>> {
         if json.is_empty() {
             return Err(
-                r#"the body is empty: send JSON such as {"id":"a1","from":1,"to":2,"cents":250}"#
-                    .into(),
+                r#"the body is empty: send JSON such as {"id":"a1","from":1,"to":2,"cents":250}"#.into()
             );
         }
         let body: Body<'_> = serde_json::from_slice(json).map_err(|error| {
@@ -78,12 +77,7 @@ impl Payment {
         if body.from == body.to {
             return Err("`from` and `to` must be different accounts".into());
         }
-        Ok(Self {
-            key: body.id.into(),
-            payer: body.from,
-            payee: body.to,
-            cents: body.cents,
-        })
+        Ok(Self { key: body.id.into(), payer: body.from, payee: body.to, cents: body.cents })
     }
 }
 
@@ -94,31 +88,20 @@ mod tests {
     #[test]
     fn a_proper_body_is_read() {
         let json = br#" {"to":2, "cents":250, "id":"a\u00e9\"", "from":1} "#;
-        let expected = Payment {
-            key: "aé\"".into(),
-            payer: 1,
-            payee: 2,
-            cents: 250,
-        };
+        let expected = Payment { key: "aé\"".into(), payer: 1, payee: 2, cents: 250 };
         assert_eq!(Payment::from_json(json), Ok(expected));
     }
 
     #[test]
     fn each_mistake_is_named() {
-        let long = format!(
-            r#"{{"id":"{}","from":1,"to":2,"cents":1}}"#,
-            "k".repeat(256)
-        );
+        let long = format!(r#"{{"id":"{}","from":1,"to":2,"cents":1}}"#, "k".repeat(256));
         for (json, word) in [
             ("", "empty"),
             ("{", "EOF"),
             ("[]", "invalid length"),
             (r#"{"id":"a","from":1,"to":2}"#, "cents"),
             (r#"{"id":"a","from":1,"to":2,"cents":1,"note":""}"#, "note"),
-            (
-                r#"{"id":"a","id":"b","from":1,"to":2,"cents":1}"#,
-                "duplicate",
-            ),
+            (r#"{"id":"a","id":"b","from":1,"to":2,"cents":1}"#, "duplicate"),
             (r#"{"id":"a","from":1,"to":2,"cents":1} x"#, "trailing"),
             (r#"{"id":7,"from":1,"to":2,"cents":1}"#, "string"),
             (r#"{"id":"a","from":1,"to":2,"cents":1.5}"#, "floating"),

@@ -46,23 +46,13 @@ pub(super) struct Live<S> {
 impl<S: Stream> Registry<S> {
     /// A registry without connections.
     pub(super) fn new() -> Self {
-        let state = State {
-            next: 0,
-            live: HashMap::new(),
-        };
-        Self {
-            draining: AtomicBool::new(false),
-            state: Mutex::new(state),
-            empty: Condvar::new(),
-        }
+        let state = State { next: 0, live: HashMap::new() };
+        Self { draining: AtomicBool::new(false), state: Mutex::new(state), empty: Condvar::new() }
     }
 
     /// Registers a new connection; nothing, and the connection is closed, during a drain.
     pub(super) fn register(self: &Arc<Self>, stream: S) -> Option<Live<S>> {
-        let entry = Arc::new(Entry {
-            stream,
-            idle: AtomicBool::new(false),
-        });
+        let entry = Arc::new(Entry { stream, idle: AtomicBool::new(false) });
         let mut state = self.lock();
         // Under the lock: a drain that has looked at the connections is not missed.
         if self.is_draining() {
@@ -71,11 +61,7 @@ impl<S: Stream> Registry<S> {
         let number = state.next;
         state.next += 1;
         state.live.insert(number, Arc::clone(&entry));
-        Some(Live {
-            registry: Arc::clone(self),
-            entry,
-            number,
-        })
+        Some(Live { registry: Arc::clone(self), entry, number })
     }
 
     /// True from the beginning of a drain.
@@ -116,10 +102,7 @@ impl<S: Stream> Registry<S> {
         let mut state = self.lock();
         while !state.live.is_empty() {
             let Some(deadline) = deadline else {
-                state = self
-                    .empty
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                state = self.empty.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let left = deadline.saturating_duration_since(Instant::now());
@@ -176,11 +159,7 @@ impl<S: Stream> Live<S> {
 
 impl<S> Drop for Live<S> {
     fn drop(&mut self) {
-        let mut state = self
-            .registry
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.registry.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.live.remove(&self.number);
         if state.live.is_empty() {
             self.registry.empty.notify_all();

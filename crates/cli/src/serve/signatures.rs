@@ -30,19 +30,14 @@ impl FromStr for PublicKey {
 
 impl fmt::Debug for Signatures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signatures")
-            .field("required", &self.required)
-            .finish_non_exhaustive()
+        f.debug_struct("Signatures").field("required", &self.required).finish_non_exhaustive()
     }
 }
 
 impl Signatures {
     /// Signatures are checked with `key` where there are any, or on every payment when `required`.
     pub(super) fn new(key: PublicKey, required: bool) -> Self {
-        Self {
-            key: key.0,
-            required,
-        }
+        Self { key: key.0, required }
     }
 
     /// Checks the value of a request's `Signature` header against its body.
@@ -92,28 +87,16 @@ mod tests {
     #[test]
     fn good_signatures_pass_and_all_others_do_not() {
         let signer = SigningKey::from_bytes(&[7; 32]);
-        let key: PublicKey = hex(signer.verifying_key().as_bytes())
-            .parse()
-            .expect("a key");
+        let key: PublicKey = hex(signer.verifying_key().as_bytes()).parse().expect("a key");
         let body = br#"{"id":"a","from":1,"to":2,"cents":3}"#;
         let good = hex(&signer.sign(body).to_bytes());
         let other = hex(&SigningKey::from_bytes(&[8; 32]).sign(body).to_bytes());
 
         let optional = Signatures::new(key, false);
         assert_eq!(optional.check(Some(good.as_bytes()), body), Ok(()));
-        assert_eq!(
-            optional.check(Some(good.to_uppercase().as_bytes()), body),
-            Ok(())
-        );
+        assert_eq!(optional.check(Some(good.to_uppercase().as_bytes()), body), Ok(()));
         assert_eq!(optional.check(None, body), Ok(()));
-        for bad in [
-            "",
-            "xy",
-            &other,
-            &good[1..],
-            &format!("{good}00"),
-            &good.replace('a', "é"),
-        ] {
+        for bad in ["", "xy", &other, &good[1..], &format!("{good}00"), &good.replace('a', "é")] {
             assert!(optional.check(Some(bad.as_bytes()), body).is_err(), "{bad}");
         }
         assert!(optional.check(Some(good.as_bytes()), b"{}").is_err());

@@ -49,9 +49,7 @@ pub(super) struct Statistics {
 
 impl Statistics {
     /// Reads all counters.
-    pub(super) fn collect<S: Stream, R: ReplySlot>(
-        service: &Service<S, R>,
-    ) -> std::io::Result<Self> {
+    pub(super) fn collect<S: Stream, R: ReplySlot>(service: &Service<S, R>) -> std::io::Result<Self> {
         let usage = getrusage(UsageWho::RUSAGE_SELF)?;
         let ledger = service.ledger.counters();
         Ok(Self {
@@ -81,10 +79,6 @@ fn unsigned(count: i64) -> u64 {
 /// How many threads the process has.
 fn threads() -> std::io::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let count = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Threads:"));
-    Ok(count
-        .and_then(|count| count.trim().parse().ok())
-        .unwrap_or(0))
+    let count = status.lines().find_map(|line| line.strip_prefix("Threads:"));
+    Ok(count.and_then(|count| count.trim().parse().ok()).unwrap_or(0))
 }

@@ -59,12 +59,7 @@ pub(in crate::serve) enum Progress {
 impl Chunked {
     /// A body of at most `limit` bytes.
     pub(in crate::serve) fn new(limit: usize) -> Self {
-        Self {
-            state: State::Size,
-            decoded: 0,
-            trailers: 0,
-            limit,
-        }
+        Self { state: State::Size, decoded: 0, trailers: 0, limit }
     }
 
     /// Decodes what is there. `bytes` begins with what was decoded before.
@@ -119,10 +114,7 @@ impl Chunked {
                     };
                     at += end + 1;
                     if matches!(&rest[..end], b"" | b"\r") {
-                        return Ok(Progress::Done {
-                            body: self.decoded,
-                            consumed: at,
-                        });
+                        return Ok(Progress::Done { body: self.decoded, consumed: at });
                     }
                     self.trailers += end + 1;
                     if self.trailers > TRAILER_LIMIT {
@@ -131,10 +123,7 @@ impl Chunked {
                 }
             }
         }
-        Ok(Progress::More {
-            from: self.decoded,
-            to: at,
-        })
+        Ok(Progress::More { from: self.decoded, to: at })
     }
 }
 
@@ -165,18 +154,11 @@ mod tests {
     use super::{Chunked, Progress};
 
     /// Decodes `sent` when it arrives in pieces of `step` bytes: body and what is left.
-    fn decode(
-        sent: &[u8],
-        step: usize,
-        limit: usize,
-    ) -> Result<Option<(Vec<u8>, usize)>, &'static str> {
+    fn decode(sent: &[u8], step: usize, limit: usize) -> Result<Option<(Vec<u8>, usize)>, &'static str> {
         let (mut chunked, mut buffer, mut dropped) = (Chunked::new(limit), Vec::new(), 0);
         for piece in sent.chunks(step) {
             buffer.extend_from_slice(piece);
-            match chunked
-                .decode(&mut buffer)
-                .map_err(|refusal| refusal.status.text())?
-            {
+            match chunked.decode(&mut buffer).map_err(|refusal| refusal.status.text())? {
                 Progress::More { from, to } => {
                     buffer.drain(from..to);
                     dropped += to - from;
@@ -191,12 +173,9 @@ mod tests {
 
     #[test]
     fn a_body_is_the_same_however_it_arrives() {
-        let sent =
-            b"5\r\nhello\r\n1;note=x\r\n,\r\n6\r\n world\r\n0\r\nTrailer: x\r\n\r\nGET /next";
+        let sent = b"5\r\nhello\r\n1;note=x\r\n,\r\n6\r\n world\r\n0\r\nTrailer: x\r\n\r\nGET /next";
         for step in 1..=sent.len() {
-            let (body, consumed) = decode(sent, step, 100)
-                .expect("well-formed")
-                .expect("complete");
+            let (body, consumed) = decode(sent, step, 100).expect("well-formed").expect("complete");
             assert_eq!(body, b"hello, world", "in steps of {step}");
             assert_eq!(&sent[consumed..], b"GET /next", "in steps of {step}");
         }
@@ -211,10 +190,7 @@ mod tests {
         let trailers = format!("0\r\n{}\r\n", "a: b\r\n".repeat(1000));
         for (sent, status) in [
             ("b\r\nhello world\r\n0\r\n\r\n", "413 Content Too Large"),
-            (
-                "6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n",
-                "413 Content Too Large",
-            ),
+            ("6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n", "413 Content Too Large"),
             ("ffffffffffffffff\r\nx", "413 Content Too Large"),
             ("fffffffffffffffff\r\nx", "400 Bad Request"),
             ("5\r\nhelloX\r\n", "400 Bad Request"),
@@ -225,9 +201,6 @@ mod tests {
         ] {
             assert_eq!(decode(sent.as_bytes(), 7, 10), Err(status), "{sent}");
         }
-        assert!(matches!(
-            decode(b"a\r\nhello worl\r\n0\r\n\r\n", 3, 10),
-            Ok(Some(_))
-        ));
+        assert!(matches!(decode(b"a\r\nhello worl\r\n0\r\n\r\n", 3, 10), Ok(Some(_))));
     }
 }

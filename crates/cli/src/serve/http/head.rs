@@ -65,8 +65,7 @@ impl Head {
             Ok(_) => return Err(too_large(limit)),
             Err(error) => return Err(refusal(error)),
         };
-        let (Some(method), Some(target), Some(version)) =
-            (request.method, request.path, request.version)
+        let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version)
         else {
             return Err(bad("the request line is incomplete"));
         };
@@ -92,11 +91,7 @@ impl Head {
     }
 
     /// Takes in the header fields that matter here.
-    fn read_fields(
-        &mut self,
-        bytes: &[u8],
-        fields: &[httparse::Header<'_>],
-    ) -> Result<(), Refusal> {
+    fn read_fields(&mut self, bytes: &[u8], fields: &[httparse::Header<'_>]) -> Result<(), Refusal> {
         let (mut length, mut hosts) = (None, 0);
         for field in fields {
             let (name, value) = (field.name, field.value);
@@ -130,13 +125,9 @@ impl Head {
         }
         match (self.body, length) {
             // What one reader takes for the body another takes for the next request.
-            (BodyLength::Chunked, Some(_)) => {
-                Err(bad("Content-Length and Transfer-Encoding together"))
-            }
+            (BodyLength::Chunked, Some(_)) => Err(bad("Content-Length and Transfer-Encoding together")),
             (BodyLength::Chunked, None) if self.old => Err(bad("chunks in an HTTP/1.0 request")),
-            _ if hosts > 1 || (hosts == 0 && !self.old) => {
-                Err(bad("HTTP/1.1 wants exactly one Host field"))
-            }
+            _ if hosts > 1 || (hosts == 0 && !self.old) => Err(bad("HTTP/1.1 wants exactly one Host field")),
             (_, Some(length)) => {
                 self.body = BodyLength::Known(length);
                 Ok(())
@@ -157,11 +148,7 @@ fn path_of(target: &str) -> &str {
 
 /// Where `part` stands in `whole`; 0 for an empty part, which may stand nowhere.
 fn offset(whole: &[u8], part: &[u8]) -> usize {
-    if part.is_empty() {
-        0
-    } else {
-        part.as_ptr().addr() - whole.as_ptr().addr()
-    }
+    if part.is_empty() { 0 } else { part.as_ptr().addr() - whole.as_ptr().addr() }
 }
 
 /// The value of Content-Length: digits only.
@@ -175,9 +162,7 @@ fn content_length(value: &[u8]) -> Result<u64, Refusal> {
 
 /// True when the comma-separated list `value` holds `token`.
 fn has_token(value: &[u8], token: &[u8]) -> bool {
-    value
-        .split(|&byte| byte == b',')
-        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+    value.split(|&byte| byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 /// A 400.
@@ -201,10 +186,7 @@ fn refusal(error: httparse::Error) -> Refusal {
         httparse::Error::Version => {
             Refusal::new(Status::VERSION, "this service speaks HTTP/1.1 and HTTP/1.0")
         }
-        _ => Refusal::new(
-            Status::BAD_REQUEST,
-            format!("this is not an HTTP request: {error}"),
-        ),
+        _ => Refusal::new(Status::BAD_REQUEST, format!("this is not an HTTP request: {error}")),
     }
 }
 
@@ -222,13 +204,9 @@ mod tests {
 
     #[test]
     fn an_ordinary_head_is_read_and_every_shorter_one_is_incomplete() {
-        let text =
-            "POST /payments?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\nsignature: ab\r\n\r\n";
+        let text = "POST /payments?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\nsignature: ab\r\n\r\n";
         let head = complete(&format!("{text}{{body..."));
-        assert_eq!(
-            (head.method, head.body),
-            (Method::Post, BodyLength::Known(7))
-        );
+        assert_eq!((head.method, head.body), (Method::Post, BodyLength::Known(7)));
         assert_eq!(&text[head.path.clone()], "/payments");
         assert_eq!(head.signature.map(|range| &text[range]), Some("ab"));
         assert!(head.keep_alive && !head.old && !head.expects_continue);
@@ -248,21 +226,14 @@ mod tests {
             ("1.0", "", false),
             ("1.0", "Connection: Keep-Alive\r\n", true),
         ] {
-            let head = complete(&format!(
-                "GET / HTTP/{version}\r\nHost: a\r\n{connection}\r\n"
-            ));
+            let head = complete(&format!("GET / HTTP/{version}\r\nHost: a\r\n{connection}\r\n"));
             assert_eq!(head.keep_alive, keep_alive, "{version} {connection}");
         }
     }
 
     #[test]
     fn targets_with_a_host_or_nothing_are_understood() {
-        for (target, path) in [
-            ("/a/b?c", "/a/b"),
-            ("http://h:1/x?y", "/x"),
-            ("http://h", ""),
-            ("*", "*"),
-        ] {
+        for (target, path) in [("/a/b?c", "/a/b"), ("http://h:1/x?y", "/x"), ("http://h", ""), ("*", "*")] {
             let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
             assert_eq!(&text[complete(&text).path], path, "{target}");
         }
@@ -275,18 +246,9 @@ mod tests {
         for (text, status) in [
             ("\u{16}\u{3}\u{1}", "400 Bad Request"),
             ("GET / HTTP/1.1\r\n\r\n", "400 Bad Request"),
-            (
-                "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-                "400 Bad Request",
-            ),
-            (
-                "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-                "400 Bad Request",
-            ),
-            (
-                "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n",
-                "400 Bad Request",
-            ),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400 Bad Request"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", "400 Bad Request"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n", "400 Bad Request"),
             (
                 "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
                 "400 Bad Request",
@@ -295,31 +257,16 @@ mod tests {
                 "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
                 "400 Bad Request",
             ),
-            (
-                "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
-                "400 Bad Request",
-            ),
-            (
-                "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
-                "501 Not Implemented",
-            ),
+            ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "400 Bad Request"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "501 Not Implemented"),
             (
                 "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
                 "501 Not Implemented",
             ),
             ("GET / HTTP/3.0\r\n\r\n", "505 HTTP Version Not Supported"),
-            (
-                &format!("GET / HTTP/1.1\r\n{many}\r\n"),
-                "431 Request Header Fields Too Large",
-            ),
-            (
-                &format!("GET /{long}"),
-                "431 Request Header Fields Too Large",
-            ),
-            (
-                &format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"),
-                "431 Request Header Fields Too Large",
-            ),
+            (&format!("GET / HTTP/1.1\r\n{many}\r\n"), "431 Request Header Fields Too Large"),
+            (&format!("GET /{long}"), "431 Request Header Fields Too Large"),
+            (&format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), "431 Request Header Fields Too Large"),
         ] {
             assert_eq!(parse(text), Err(status), "{text}");
         }

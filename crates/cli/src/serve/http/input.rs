@@ -16,11 +16,7 @@ pub(in crate::serve) struct Input {
 impl Input {
     /// An empty input.
     pub(in crate::serve) fn new() -> Self {
-        Self {
-            buffer: vec![0; INITIAL],
-            start: 0,
-            end: 0,
-        }
+        Self { buffer: vec![0; INITIAL], start: 0, end: 0 }
     }
 
     /// The bytes that wait.
@@ -78,8 +74,7 @@ impl Input {
     /// Takes the bytes `from..to` out of the middle.
     pub(in crate::serve) fn cut(&mut self, from: usize, to: usize) {
         if from < to && to <= self.len() {
-            self.buffer
-                .copy_within(self.start + to..self.end, self.start + from);
+            self.buffer.copy_within(self.start + to..self.end, self.start + from);
             self.end -= to - from;
         }
     }
@@ -105,11 +100,7 @@ mod tests {
             if at == sent.len() && input.is_empty() {
                 break;
             }
-            at += put(
-                &mut input,
-                &sent[at..(at + step * 7 % 3000).min(sent.len())],
-                4096,
-            );
+            at += put(&mut input, &sent[at..(at + step * 7 % 3000).min(sent.len())], 4096);
             let count = input.len().min(step * 5 % 1000);
             received.extend_from_slice(&input.bytes()[..count]);
             input.consume(count);

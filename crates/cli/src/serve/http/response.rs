@@ -61,11 +61,7 @@ pub(in crate::serve) struct ReplyHead {
 impl Reply {
     /// No responses.
     pub(in crate::serve) fn new() -> Self {
-        Self {
-            bytes: Vec::new(),
-            second: u64::MAX,
-            date: [b' '; DATE_LEN],
-        }
+        Self { bytes: Vec::new(), second: u64::MAX, date: [b' '; DATE_LEN] }
     }
 
     /// The responses to be sent.
@@ -85,11 +81,7 @@ impl Reply {
     }
 
     /// Appends a response whose JSON body `write_body` appends.
-    pub(in crate::serve) fn respond(
-        &mut self,
-        head: ReplyHead,
-        write_body: impl FnOnce(&mut Vec<u8>),
-    ) {
+    pub(in crate::serve) fn respond(&mut self, head: ReplyHead, write_body: impl FnOnce(&mut Vec<u8>)) {
         self.refresh_date();
         for part in [
             "HTTP/1.1 ",
@@ -119,10 +111,7 @@ impl Reply {
 
     /// Formats the date anew when the second has changed.
     fn refresh_date(&mut self) {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if now != self.second {
             self.second = now;
             let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now));
@@ -147,13 +136,7 @@ mod tests {
             omit_body: false,
         };
         reply.respond(head, |out| out.extend_from_slice(br#"{"error":"no"}"#));
-        reply.respond(
-            ReplyHead {
-                omit_body: true,
-                ..head
-            },
-            |out| out.extend_from_slice(b"{}"),
-        );
+        reply.respond(ReplyHead { omit_body: true, ..head }, |out| out.extend_from_slice(b"{}"));
 
         let mut fields = [httparse::EMPTY_HEADER; 8];
         let mut response = httparse::Response::new(&mut fields);
@@ -170,9 +153,6 @@ mod tests {
         assert!(field("Date").is_some_and(|date| httpdate::parse_http_date(date).is_ok()));
         let rest = &reply.bytes()[len..];
         assert!(rest.starts_with(br#"{"error":"no"}HTTP/1.1 405"#));
-        assert!(
-            rest.ends_with(b"Content-Length:       2\r\n\r\n"),
-            "HEAD: a length and no body"
-        );
+        assert!(rest.ends_with(b"Content-Length:       2\r\n\r\n"), "HEAD: a length and no body");
     }
 }

@@ -54,11 +54,7 @@ pub(in crate::serve) struct Refusal {
 impl Refusal {
     /// A refusal without further headers.
     pub(in crate::serve) fn new(status: Status, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            headers: "",
-        }
+        Self { status, message: message.into(), headers: "" }
     }
 
     /// The same with header lines.

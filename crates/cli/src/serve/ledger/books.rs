@@ -71,9 +71,7 @@ pub(super) fn open(path: &Path, opening: Opening) -> Result<(Connection, Vec<i64
         .and_then(|()| load(&connection))
         .map_err(|error| LedgerError::Open(path.into(), error))?;
     let layout: Option<i64> = connection
-        .query_row("SELECT value FROM meta WHERE name = 'layout'", [], |row| {
-            row.get(0)
-        })
+        .query_row("SELECT value FROM meta WHERE name = 'layout'", [], |row| row.get(0))
         .optional()
         .map_err(|error| LedgerError::Open(path.into(), error))?;
     match (layout, balances) {
@@ -85,9 +83,8 @@ pub(super) fn open(path: &Path, opening: Opening) -> Result<(Connection, Vec<i64
 /// Opens the file with the settings that make it durable and fast.
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // One thread uses the connection: SQLite's own locking around each call is not needed.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -102,9 +99,7 @@ fn create(connection: &Connection, opening: Opening) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     transaction.execute_batch(SCHEMA)?;
     let empty: bool =
-        transaction.query_row("SELECT NOT EXISTS(SELECT 1 FROM accounts)", [], |row| {
-            row.get(0)
-        })?;
+        transaction.query_row("SELECT NOT EXISTS(SELECT 1 FROM accounts)", [], |row| row.get(0))?;
     if empty {
         transaction.execute(
             "WITH RECURSIVE numbers(id) AS
@@ -175,9 +170,8 @@ impl<'c> Statements<'c> {
                 "SELECT payer, payee, cents, payer_balance, payee_balance
                  FROM payments WHERE key = ?1",
             )?,
-            insert_payment: connection.prepare(
-                "INSERT INTO payments VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-            )?,
+            insert_payment: connection
+                .prepare("INSERT INTO payments VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING")?,
             insert_entries: connection.prepare(
                 "INSERT INTO entries(payment, account, cents)
                  VALUES(?1, ?2, -?4), (?1, ?3, ?4)",
@@ -192,13 +186,7 @@ impl<'c> Clerk<'c> {
     pub(super) fn new(connection: &'c Connection, balances: Vec<i64>) -> rusqlite::Result<Self> {
         let mut statements = Statements::prepare(connection)?;
         let data_version = statements.data_version.query_row([], |row| row.get(0))?;
-        Ok(Self {
-            connection,
-            statements,
-            balances,
-            touched: Vec::new(),
-            data_version,
-        })
+        Ok(Self { connection, statements, balances, touched: Vec::new(), data_version })
     }
 
     /// Decides and commits a group: one outcome per payment, in order. When this returns `Ok` the
@@ -233,10 +221,7 @@ impl<'c> Clerk<'c> {
         outcomes: &mut Vec<Outcome>,
     ) -> rusqlite::Result<usize> {
         self.statements.begin.execute([])?;
-        let version = self
-            .statements
-            .data_version
-            .query_row([], |row| row.get(0))?;
+        let version = self.statements.data_version.query_row([], |row| row.get(0))?;
         if version != self.data_version {
             self.reload()?;
             self.data_version = version;
@@ -264,26 +249,15 @@ impl<'c> Clerk<'c> {
     fn decide(&mut self, payment: &Payment) -> rusqlite::Result<(Outcome, bool)> {
         let known = |id: i64| index(id).filter(|&index| index < self.balances.len());
         let (Some(payer), Some(payee)) = (known(payment.payer), known(payment.payee)) else {
-            let unknown = if known(payment.payer).is_none() {
-                payment.payer
-            } else {
-                payment.payee
-            };
-            return Ok((
-                self.earlier(payment)?
-                    .unwrap_or(Outcome::UnknownAccount(unknown)),
-                false,
-            ));
+            let unknown = if known(payment.payer).is_none() { payment.payer } else { payment.payee };
+            return Ok((self.earlier(payment)?.unwrap_or(Outcome::UnknownAccount(unknown)), false));
         };
         let payer_balance = self.balances[payer] - payment.cents;
         // All money together fits an i64, so this only overflows for amounts nobody has.
         let payee_balance = self.balances[payee].saturating_add(payment.cents);
         if payer_balance < 0 {
             // A retry gets its first answer also when the money has gone since.
-            return Ok((
-                self.earlier(payment)?.unwrap_or(Outcome::InsufficientFunds),
-                false,
-            ));
+            return Ok((self.earlier(payment)?.unwrap_or(Outcome::InsufficientFunds), false));
         }
         let new = self.statements.insert_payment.execute(params![
             payment.key,
@@ -305,13 +279,7 @@ impl<'c> Clerk<'c> {
         self.balances[payer] = payer_balance;
         self.balances[payee] = payee_balance;
         self.touched.extend([payer, payee]);
-        Ok((
-            Outcome::Paid {
-                payer_balance,
-                payee_balance,
-            },
-            true,
-        ))
+        Ok((Outcome::Paid { payer_balance, payee_balance }, true))
     }
 
     /// What was answered to this key before, if it is known.
@@ -323,10 +291,7 @@ impl<'c> Clerk<'c> {
                     && row.get::<_, i64>(1)? == payment.payee
                     && row.get::<_, i64>(2)? == payment.cents;
                 Ok(if same {
-                    Outcome::Paid {
-                        payer_balance: row.get(3)?,
-                        payee_balance: row.get(4)?,
-                    }
+                    Outcome::Paid { payer_balance: row.get(3)?, payee_balance: row.get(4)? }
                 } else {
                     Outcome::KeyReused
                 })
@@ -336,9 +301,7 @@ impl<'c> Clerk<'c> {
 
     /// Takes over what another program wrote. Accounts that it added are seen after a restart.
     fn reload(&mut self) -> rusqlite::Result<()> {
-        let mut statement = self
-            .connection
-            .prepare("SELECT id, balance FROM accounts")?;
+        let mut statement = self.connection.prepare("SELECT id, balance FROM accounts")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (id, balance): (i64, i64) = (row.get(0)?, row.get(1)?);

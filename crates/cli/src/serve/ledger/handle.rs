@@ -59,10 +59,7 @@ pub(in crate::serve) struct LedgerCounters {
 impl<S: ReplySlot> Ledger<S> {
     /// Opens or creates the database and starts the ledger thread.
     pub(in crate::serve) fn open(path: &Path, opening: Opening) -> Result<Self, LedgerError> {
-        if i64::from(opening.accounts)
-            .checked_mul(opening.balance)
-            .is_none()
-        {
+        if i64::from(opening.accounts).checked_mul(opening.balance).is_none() {
             return Err(LedgerError::TooMuchMoney);
         }
         let (connection, balances) = books::open(path, opening)?;
@@ -77,10 +74,7 @@ impl<S: ReplySlot> Ledger<S> {
             .name("ledger".into())
             .spawn(move || run(&theirs, connection, balances, &path))
             .map_err(LedgerError::Thread)?;
-        Ok(Self {
-            shared,
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Has a payment decided. Returns after its commit.
@@ -88,10 +82,7 @@ impl<S: ReplySlot> Ledger<S> {
     /// # Waits
     /// For the ledger thread, in `slot`.
     pub(in crate::serve) fn pay(&self, payment: Payment, slot: &Arc<S>) -> Outcome {
-        match self.shared.queue.push(Job {
-            payment,
-            slot: Arc::clone(slot),
-        }) {
+        match self.shared.queue.push(Job { payment, slot: Arc::clone(slot) }) {
             Ok(()) => slot.take(),
             Err(_) => Outcome::Unavailable,
         }
@@ -119,11 +110,7 @@ impl<S> Ledger<S> {
     /// Commits what is queued, ends the thread and closes the database.
     pub(in crate::serve) fn close(&self) {
         self.shared.queue.close();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // It cannot panic: see `run`.
             let _ = thread.join();
@@ -154,10 +141,7 @@ fn run<S: ReplySlot>(shared: &Shared<S>, connection: Connection, balances: Vec<i
     let body = AssertUnwindSafe(|| serve(shared, &connection, balances));
     match catch_unwind(body) {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => fail(&format!(
-            "cannot prepare statements on {}: {error}",
-            path.display()
-        )),
+        Ok(Err(error)) => fail(&format!("cannot prepare statements on {}: {error}", path.display())),
         Err(_) => fail("the ledger thread panicked"),
     }
     if let Err((_, error)) = connection.close() {
@@ -215,8 +199,7 @@ impl LedgerCounters {
         };
         let cpu = usage.user_time() + usage.system_time();
         let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
-        self.cpu_us
-            .store(cpu.num_microseconds().unsigned_abs(), Relaxed);
+        self.cpu_us.store(cpu.num_microseconds().unsigned_abs(), Relaxed);
         self.switches.store(switches.unsigned_abs(), Relaxed);
     }
 }

@@ -17,3 +17,6 @@ mod reply;
 pub(super) use books::Opening;
 pub(super) use handle::Ledger;
 pub(super) use reply::ReplySlot;
+
+#[cfg(test)]
+mod tests;

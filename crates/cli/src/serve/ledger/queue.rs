@@ -26,15 +26,8 @@ struct State<J> {
 impl<J> Queue<J> {
     /// An empty queue.
     pub(super) fn new() -> Self {
-        let state = State {
-            jobs: VecDeque::new(),
-            asleep: false,
-            closed: false,
-        };
-        Self {
-            state: Mutex::new(state),
-            filled: Condvar::new(),
-        }
+        let state = State { jobs: VecDeque::new(), asleep: false, closed: false };
+        Self { state: Mutex::new(state), filled: Condvar::new() }
     }
 
     /// Adds a job; gives it back when the queue was closed.
@@ -61,10 +54,7 @@ impl<J> Queue<J> {
                 return false;
             }
             state.asleep = true;
-            state = self
-                .filled
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.asleep = false;
         let count = state.jobs.len().min(limit);

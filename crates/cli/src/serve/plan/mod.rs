@@ -47,10 +47,7 @@ pub(super) trait Plan: Sized + Send + Sync + 'static {
     type Slot: ReplySlot;
 
     /// Runs `body`, which listens and accepts, as this plan's first task.
-    fn run<T: Send + 'static>(
-        &self,
-        body: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T>;
+    fn run<T: Send + 'static>(&self, body: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T>;
 
     /// Listens on `address` with a backlog of 4,096.
     fn listen(address: SocketAddr) -> io::Result<Self::Listener>;

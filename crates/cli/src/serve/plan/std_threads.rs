@@ -29,21 +29,14 @@ impl Plan for StdThreads {
     type Stream = StdStream;
     type Slot = ParkSlot;
 
-    fn run<T: Send + 'static>(
-        &self,
-        body: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
+    fn run<T: Send + 'static>(&self, body: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
         body()
     }
 
     fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         // By hand: `TcpListener::bind` listens with a backlog of 128, and connects in excess of it
         // wait for seconds.
-        let family = if address.is_ipv4() {
-            AddressFamily::INET
-        } else {
-            AddressFamily::INET6
-        };
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let kind = SocketType::STREAM;
         let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
         sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -54,10 +47,7 @@ impl Plan for StdThreads {
 
     fn accept(listener: &TcpListener) -> io::Result<StdStream> {
         let (socket, _) = listener.accept()?;
-        Ok(StdStream {
-            socket,
-            read_timeout_ns: AtomicU64::new(0),
-        })
+        Ok(StdStream { socket, read_timeout_ns: AtomicU64::new(0) })
     }
 
     fn spawn(&self, connection: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -120,10 +110,7 @@ pub(in crate::serve) struct ParkSlot {
 
 impl ReplySlot for ParkSlot {
     fn new() -> Self {
-        Self {
-            outcome: Mutex::new(None),
-            owner: thread::current(),
-        }
+        Self { outcome: Mutex::new(None), owner: thread::current() }
     }
 
     fn put(&self, outcome: Outcome) {
@@ -135,11 +122,7 @@ impl ReplySlot for ParkSlot {
     fn take(&self) -> Outcome {
         loop {
             thread::park();
-            let outcome = self
-                .outcome
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
+            let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(outcome) = outcome {
                 return outcome;
             }
