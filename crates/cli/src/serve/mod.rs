@@ -36,6 +36,7 @@ use self::plan::{Plan, PlanName, StdThreads};
 use self::registry::Registry;
 use self::service::{Limits, Service};
 use self::signatures::Signatures;
+use self::statistics::ProcessStatus;
 use crate::exit_code::ExitCode;
 
 /// What ends the command with a message.
@@ -70,6 +71,7 @@ fn serve<P: Plan>(plan: P, args: &Args) -> Result<ExitCode, Error> {
             request_timeout: args.request_timeout,
             idle_timeout: args.idle_timeout,
         },
+        process: ProcessStatus::open()?,
         transient_accept_errors: AtomicU64::new(0),
     });
     let plan = Arc::new(plan);

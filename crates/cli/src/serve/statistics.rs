@@ -3,6 +3,9 @@
 //! The counters are the process's, so their difference between two requests is what the payments
 //! between them cost, whatever the plan.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering::Relaxed;
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -49,7 +52,7 @@ pub(super) struct Statistics {
 
 impl Statistics {
     /// Reads all counters.
-    pub(super) fn collect<S: Stream, R: ReplySlot>(service: &Service<S, R>) -> std::io::Result<Self> {
+    pub(super) fn collect<S: Stream, R: ReplySlot>(service: &Service<S, R>) -> io::Result<Self> {
         let usage = getrusage(UsageWho::RUSAGE_SELF)?;
         let ledger = service.ledger.counters();
         Ok(Self {
@@ -61,7 +64,7 @@ impl Statistics {
             coroutine_switches: 0,
             minor_faults: unsigned(usage.minor_page_faults()),
             major_faults: unsigned(usage.major_page_faults()),
-            threads: threads()?,
+            threads: service.process.threads()?,
             payments_committed: ledger.payments.load(Relaxed),
             groups: ledger.groups.load(Relaxed),
             failed_groups: ledger.failed_groups.load(Relaxed),
@@ -76,9 +79,24 @@ fn unsigned(count: i64) -> u64 {
     count.unsigned_abs()
 }
 
-/// How many threads the process has.
-fn threads() -> std::io::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let count = status.lines().find_map(|line| line.strip_prefix("Threads:"));
-    Ok(count.and_then(|count| count.trim().parse().ok()).unwrap_or(0))
+/// The process's own `/proc/self/status`, opened once: counting must work also when descriptors have
+/// run out.
+#[derive(Debug)]
+pub(super) struct ProcessStatus(File);
+
+impl ProcessStatus {
+    /// Opens it.
+    pub(super) fn open() -> io::Result<Self> {
+        File::open("/proc/self/status").map(Self)
+    }
+
+    /// How many threads the process has.
+    fn threads(&self) -> io::Result<u64> {
+        // The kernel writes it anew for each read from the beginning; it has about 1,500 bytes.
+        let mut buffer = [0; 4096];
+        let len = self.0.read_at(&mut buffer, 0)?;
+        let status = String::from_utf8_lossy(&buffer[..len]);
+        let count = status.lines().find_map(|line| line.strip_prefix("Threads:"));
+        Ok(count.and_then(|count| count.trim().parse().ok()).unwrap_or(0))
+    }
 }
