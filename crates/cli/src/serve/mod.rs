@@ -32,7 +32,7 @@ use std::time::Duration;
 
 pub(crate) use self::args::Args;
 use self::ledger::{Ledger, Opening};
-use self::plan::{Plan, PlanName, StdThreads};
+use self::plan::{Coroutines, Plan, PlanName, StdThreads, Threads};
 use self::registry::Registry;
 use self::service::{Limits, Service};
 use self::signatures::Signatures;
@@ -52,7 +52,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
     let stack_size = args.thread_stack.as_len();
     match args.plan {
         PlanName::Std => serve(StdThreads { stack_size }, args),
-        PlanName::Thread | PlanName::Coroutine => Err("this plan is not there yet".into()),
+        PlanName::Thread => serve(Threads { stack_size }, args),
+        PlanName::Coroutine => serve(Coroutines { workers: args.workers }, args),
     }
 }
 

@@ -61,7 +61,7 @@ impl Statistics {
             voluntary_switches: unsigned(usage.voluntary_context_switches()),
             involuntary_switches: unsigned(usage.involuntary_context_switches()),
             ledger_switches: ledger.switches.load(Relaxed),
-            coroutine_switches: 0,
+            coroutine_switches: ropewalk::inspect::statistics().coroutine_switches,
             minor_faults: unsigned(usage.minor_page_faults()),
             major_faults: unsigned(usage.major_page_faults()),
             threads: service.process.threads()?,

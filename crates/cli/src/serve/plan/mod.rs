@@ -1,7 +1,10 @@
 //! What differs between the plans: how to accept, to start a connection's task, to read and write,
 //! and to wait for the ledger. Everything else of the service is the same code under all three.
 
+mod coroutines;
 mod std_threads;
+mod tasks;
+mod threads;
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -9,7 +12,9 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::ledger::ReplySlot;
+pub(super) use coroutines::Coroutines;
 pub(super) use std_threads::StdThreads;
+pub(super) use threads::Threads;
 
 /// Which plan runs a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

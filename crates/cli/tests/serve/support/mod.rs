@@ -35,6 +35,16 @@ macro_rules! on_each_plan {
             fn std() {
                 on("std");
             }
+
+            #[test]
+            fn thread() {
+                on("thread");
+            }
+
+            #[test]
+            fn coroutine() {
+                on("coroutine");
+            }
         }
     )*};
 }
