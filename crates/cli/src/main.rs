@@ -4,6 +4,7 @@ mod compare;
 mod exit_code;
 mod load;
 mod serve;
+mod size;
 
 use clap::{Parser, Subcommand};
 
@@ -20,14 +21,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Compare(compare::Args),
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     Load(load::Args),
 }
 
 fn main() -> std::process::ExitCode {
     let outcome = match Cli::parse().command {
         Command::Compare(args) => compare::run(args),
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::Load(args) => load::run(args),
     };
     outcome

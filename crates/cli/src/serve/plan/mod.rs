@@ -1,0 +1,87 @@
+//! What differs between the plans: how to accept, to start a connection's task, to read and write,
+//! and to wait for the ledger. Everything else of the service is the same code under all three.
+
+mod coroutines;
+mod std_threads;
+mod tasks;
+mod threads;
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use super::ledger::ReplySlot;
+pub(super) use coroutines::Coroutines;
+pub(super) use std_threads::StdThreads;
+pub(super) use threads::Threads;
+
+/// Which plan runs a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum PlanName {
+    /// A ropewalk coroutine per connection
+    Coroutine,
+    /// A ropewalk thread per connection
+    Thread,
+    /// A thread per connection on plain `std::thread` and `std::net`: the control
+    Std,
+}
+
+impl PlanName {
+    /// The name as on the command line.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Coroutine => "coroutine",
+            Self::Thread => "thread",
+            Self::Std => "std",
+        }
+    }
+}
+
+/// How many connections may wait to be accepted. Linux takes the smaller of this and
+/// `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// A way to run connections.
+pub(super) trait Plan: Sized + Send + Sync + 'static {
+    /// A listening socket.
+    type Listener: AsFd + Send + Sync + 'static;
+    /// An accepted connection.
+    type Stream: Stream;
+    /// What a connection waits in for the ledger.
+    type Slot: ReplySlot;
+
+    /// Runs `body`, which listens and accepts, as this plan's first task.
+    fn run<T: Send + 'static>(&self, body: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T>;
+
+    /// Listens on `address` with a backlog of 4,096.
+    fn listen(address: SocketAddr) -> io::Result<Self::Listener>;
+
+    /// Waits for the next connection.
+    fn accept(listener: &Self::Listener) -> io::Result<Self::Stream>;
+
+    /// Starts a connection's task.
+    fn spawn(&self, connection: impl FnOnce() + Send + 'static) -> io::Result<()>;
+
+    /// Waits.
+    fn sleep(duration: Duration);
+}
+
+/// A connection's socket.
+pub(super) trait Stream: Send + Sync + 'static {
+    /// Called once, by the connection's own task, before anything else: sends without delay, and
+    /// gives up on a client that does not take its replies within `write_timeout`.
+    fn prepare(&self, write_timeout: Duration) -> io::Result<()>;
+
+    /// Reads what is there, or waits for it; `WouldBlock` or `TimedOut` when nothing comes in time.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Sends all of `bytes`, with one system call unless the socket is full.
+    fn write_all(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// How long a read waits from now on.
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
+
+    /// Ends a direction, or both; wakes whoever waits in it.
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+}

@@ -1,0 +1,51 @@
+//! A server in a child process, clients that send exactly what they are told, and the books.
+
+mod books;
+mod client;
+mod server;
+
+pub(crate) use books::Books;
+pub(crate) use client::{Client, Reply, pay};
+pub(crate) use server::{Server, wait_for_exit};
+
+use std::time::{Duration, Instant};
+
+/// Whatever takes longer than this hangs. No test waits so long for anything that works.
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// Asks until the answer is yes, and not for ever. The question itself should take its time.
+pub(crate) fn until(what: &str, mut question: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !question() {
+        assert!(start.elapsed() < WATCHDOG, "in vain: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Makes each function a test of its own per plan: `name::std`, `name::thread`, `name::coroutine`.
+macro_rules! on_each_plan {
+    ($($(#[$attribute:meta])* fn $name:ident($plan:ident) $body:block)*) => {$(
+        $(#[$attribute])*
+        mod $name {
+            use super::*;
+
+            fn on($plan: &str) $body
+
+            #[test]
+            fn std() {
+                on("std");
+            }
+
+            #[test]
+            fn thread() {
+                on("thread");
+            }
+
+            #[test]
+            fn coroutine() {
+                on("coroutine");
+            }
+        }
+    )*};
+}
+pub(crate) use on_each_plan;
