@@ -43,7 +43,8 @@ impl Child {
             // A group of its own: a Ctrl-C at the terminal is for this process to act on.
             .process_group(0)
             .spawn()?;
-        let stderr = process.stderr.take().map(|stderr| std::thread::spawn(move || tail(BufReader::new(stderr))));
+        let stderr =
+            process.stderr.take().map(|stderr| std::thread::spawn(move || tail(BufReader::new(stderr))));
         let (sender, stdout) = mpsc::channel();
         if let Some(pipe) = process.stdout.take() {
             // Not joined: it ends with the pipe, and the lines that nobody wants are dropped.

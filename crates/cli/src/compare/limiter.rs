@@ -114,9 +114,7 @@ mod tests {
     }
 
     fn limiter(client_ms: u64, server_ms: u64, ledger_ms: u64, groups: u64) -> Limiter {
-        Shares::of(&spent(client_ms, server_ms, ledger_ms, groups), 1_000.0)
-            .unwrap()
-            .limiter(2)
+        Shares::of(&spent(client_ms, server_ms, ledger_ms, groups), 1_000.0).unwrap().limiter(2)
     }
 
     #[test]

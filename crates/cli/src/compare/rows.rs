@@ -79,16 +79,16 @@ fn most_common(limiters: impl Iterator<Item = Limiter>) -> Option<Limiter> {
     limiters.iter().copied().max_by_key(|limiter| count(limiter))
 }
 
-/// CPU time per request of each other plan against the baseline in the same round with as many users: for each
-/// number of users, and for all of them together.
+/// CPU time per request of each other plan against plain std threads, the control, in the same round with as many
+/// users; for the thread plan, which must cost the same, also over all numbers of users together. Nothing without
+/// the control.
 pub(crate) fn pairs(method: &Method, cells: &[Cell]) -> Vec<Pair> {
-    // The control is what the thread plan answers to; otherwise threads are what coroutines answer to.
-    let baseline = if method.plans.contains(&Plan::Std) { Some(Plan::Std) } else { baseline(&method.plans) };
-    let Some(baseline) = baseline else { return Vec::new() };
+    let baseline = Plan::Std;
+    if !method.plans.contains(&baseline) {
+        return Vec::new();
+    }
     let cpu = |round, users, plan| {
-        let cell = cells
-            .iter()
-            .find(|cell| (cell.round, cell.users, cell.plan) == (round, users, plan))?;
+        let cell = cells.iter().find(|cell| (cell.round, cell.users, cell.plan) == (round, users, plan))?;
         measurement(cell)?.figures.server_cpu_us.filter(|&cpu| cpu > 0.0)
     };
     let ratios = |plan, users: u32| -> Vec<f64> {
@@ -100,7 +100,7 @@ pub(crate) fn pairs(method: &Method, cells: &[Cell]) -> Vec<Pair> {
     for &plan in method.plans.iter().filter(|&&plan| plan != baseline) {
         let pair = |users, ratios| Some(Pair { users, plan, baseline, cpu_ratio: Interval::of(ratios)? });
         pairs.extend(method.users.iter().filter_map(|&users| pair(Some(users), ratios(plan, users))));
-        if method.users.len() > 1 {
+        if plan == Plan::Thread && method.users.len() > 1 {
             pairs.extend(pair(None, method.users.iter().flat_map(|&users| ratios(plan, users)).collect()));
         }
     }

@@ -64,12 +64,7 @@ pub(crate) fn cell(round: u32, users: u32, plan: Plan, rate: f64, cpu_us: f64) -
             seconds: 10_000.0 / rate,
             requests: 10_000,
             latency_us,
-            spent: Spent {
-                seconds: 10_000.0 / rate,
-                requests: 10_000,
-                client_cpu_us: 120_000,
-                server: None,
-            },
+            spent: Spent { seconds: 10_000.0 / rate, requests: 10_000, client_cpu_us: 120_000, server: None },
         }),
         answers: Answers { accepted: 9_900, refused: 100, ..Answers::default() },
         trouble: None,
@@ -91,7 +86,8 @@ pub(crate) fn rounds(of: &[(u32, Plan, f64, f64)]) -> Vec<Cell> {
     (1..=3)
         .flat_map(|round| {
             let wobble = 1.0 + (f64::from(round) - 2.0) * 0.01;
-            of.iter().map(move |&(users, plan, rate, cpu)| cell(round, users, plan, rate * wobble, cpu * wobble))
+            of.iter()
+                .map(move |&(users, plan, rate, cpu)| cell(round, users, plan, rate * wobble, cpu * wobble))
         })
         .collect()
 }

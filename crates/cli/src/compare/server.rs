@@ -1,7 +1,6 @@
 //! The service under one plan: `ropewalk serve` as a child on a fresh database.
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -9,8 +8,8 @@ use std::time::Duration;
 use crate::compare::child::Child;
 use crate::compare::measure::Memory;
 use crate::compare::plan::Plan;
-use crate::load::payments::{Bank, public_key_hex};
 use crate::load::Work;
+use crate::load::payments::{Bank, public_key_hex};
 use crate::size::Size;
 
 /// How long the server may take to listen, and to drain.
@@ -60,6 +59,10 @@ impl Server {
         arguments.extend(options.memory.map(|memory| format!("--memory={memory}")));
         if options.work.is_signed() {
             arguments.push(format!("--signatures={}", public_key_hex(options.seed)));
+        }
+        if options.work == Work::Cpu {
+            // A payment that slips through unsigned would make the work look cheaper than it is.
+            arguments.push("--require-signatures".to_owned());
         }
         let mut child = Child::start(arguments).map_err(|error| ServerDied {
             what: format!("the server could not be started: {error}"),
@@ -135,4 +138,3 @@ impl fmt::Display for ServerDied {
         }
     }
 }
-

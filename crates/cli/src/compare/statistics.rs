@@ -101,8 +101,7 @@ impl Interval {
         let median = median_of_sorted(&values)?;
         let count = values.len();
         let mut outside = 0;
-        while 2 * (outside + 1) < count && sign_confidence(count, outside + 1) >= CONFIDENCE_WANTED
-        {
+        while 2 * (outside + 1) < count && sign_confidence(count, outside + 1) >= CONFIDENCE_WANTED {
             outside += 1;
         }
         Some(Self {
@@ -165,15 +164,7 @@ mod tests {
 
     #[test]
     fn a_spread_is_median_smallest_and_largest() {
-        assert_eq!(
-            Spread::of([3.0, 1.0, 2.0]),
-            Some(Spread {
-                median: 2.0,
-                low: 1.0,
-                high: 3.0,
-                rounds: 3
-            })
-        );
+        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Some(Spread { median: 2.0, low: 1.0, high: 3.0, rounds: 3 }));
         assert_eq!(Spread::of([1.0, 3.0]).unwrap().median, 2.0);
         assert_eq!(Spread::of([]), None);
         assert_eq!(Spread::of([f64::NAN]), None);

@@ -70,7 +70,8 @@ impl Run {
             match tasks::spawn(user, move || user::live(user, &brief)) {
                 Ok(handle) => users.push(handle),
                 Err(error) => {
-                    (user..self.users).for_each(|_| stage.leave(Some(format!("user {user} could not start: {error}"))));
+                    (user..self.users)
+                        .for_each(|_| stage.leave(Some(format!("user {user} could not start: {error}"))));
                     break;
                 }
             }
@@ -147,12 +148,7 @@ fn window(stage: &Stage, records: &[Record], spent: Spent) -> Option<Window> {
     for &latency in records.iter().flat_map(|record| &record.latencies) {
         latency_us.record(latency);
     }
-    Some(Window {
-        seconds: stage.clock()?.as_secs_f64(),
-        requests: latency_us.count(),
-        latency_us,
-        spent,
-    })
+    Some(Window { seconds: stage.clock()?.as_secs_f64(), requests: latency_us.count(), latency_us, spent })
 }
 
 fn answers(records: &[Record]) -> Answers {
@@ -184,7 +180,10 @@ struct Reading {
 impl Counters {
     fn connect(address: SocketAddr, patience: Duration) -> io::Result<Self> {
         let connection = user::connect(address, patience).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot connect to {address}: {error}; is `ropewalk serve` running there?"))
+            io::Error::new(
+                error.kind(),
+                format!("cannot connect to {address}: {error}; is `ropewalk serve` running there?"),
+            )
         })?;
         Ok(Self { connection })
     }

@@ -35,9 +35,7 @@ impl Latencies {
 
     /// Counts all of `other` too.
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.histogram
-            .add(&other.histogram)
-            .expect("all of these have the same bounds");
+        self.histogram.add(&other.histogram).expect("all of these have the same bounds");
     }
 
     /// How many were counted.
@@ -48,10 +46,9 @@ impl Latencies {
     /// The latency in microseconds that the fraction `quantile` of all requests did not exceed; `None` with fewer than
     /// ten samples beyond it.
     pub(crate) fn quantile_us(&self, quantile: f64) -> Option<f64> {
-        // Rounded: 10,000 * (1 - 0.999) must be 10, not 9.99...
-        let beyond = (self.count() as f64 * (1.0 - quantile)).round() as u64;
-        (beyond >= SAMPLES_BEYOND)
-            .then(|| self.histogram.value_at_quantile(quantile) as f64 / 1_000.0)
+        // 10,000 * (1 - 0.999) is a little less than 10 in floating point, and must be 10.
+        let beyond = (self.count() as f64 * (1.0 - quantile) + 1e-6) as u64;
+        (beyond >= SAMPLES_BEYOND).then(|| self.histogram.value_at_quantile(quantile) as f64 / 1_000.0)
     }
 }
 
@@ -65,12 +62,7 @@ impl Serialize for Latencies {
         Buckets(
             self.histogram
                 .iter_recorded()
-                .map(|bucket| {
-                    (
-                        bucket.value_iterated_to() as f64 / 1_000.0,
-                        bucket.count_at_value(),
-                    )
-                })
+                .map(|bucket| (bucket.value_iterated_to() as f64 / 1_000.0, bucket.count_at_value()))
                 .collect(),
         )
         .serialize(serializer)
@@ -81,9 +73,7 @@ impl<'de> Deserialize<'de> for Latencies {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut latencies = Self::new();
         for (microseconds, count) in Buckets::deserialize(deserializer)?.0 {
-            latencies
-                .histogram
-                .saturating_record_n((microseconds * 1_000.0) as u64, count);
+            latencies.histogram.saturating_record_n((microseconds * 1_000.0) as u64, count);
         }
         Ok(latencies)
     }

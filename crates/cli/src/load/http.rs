@@ -1,5 +1,6 @@
 //! The client's side of HTTP/1.1: requests written in one call, replies parsed by `httparse`.
 
+use std::cmp::Ordering;
 use std::io::{self, Read, Write};
 
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -33,23 +34,13 @@ pub(super) struct Reply<'a> {
 impl<S: Read + Write> Connection<S> {
     /// Wraps a connected stream; `host` goes into the `Host` header.
     pub(super) fn new(stream: S, host: String) -> Self {
-        Self {
-            stream,
-            host,
-            request: Vec::new(),
-            body: Vec::new(),
-            reply: Vec::new(),
-        }
+        Self { stream, host, request: Vec::new(), body: Vec::new(), reply: Vec::new() }
     }
 
     /// Prepares `GET path`.
     pub(super) fn prepare_get(&mut self, path: std::fmt::Arguments<'_>) -> io::Result<()> {
         self.request.clear();
-        write!(
-            self.request,
-            "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n",
-            self.host
-        )
+        write!(self.request, "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host)
     }
 
     /// Prepares `POST /payments`, signed if there is a key.
@@ -61,10 +52,7 @@ impl<S: Read + Write> Connection<S> {
     ) -> io::Result<()> {
         let Payment { from, to, cents } = payment;
         self.body.clear();
-        write!(
-            self.body,
-            r#"{{"id":"{key}","from":{from},"to":{to},"cents":{cents}}}"#
-        )?;
+        write!(self.body, r#"{{"id":"{key}","from":{from},"to":{to},"cents":{cents}}}"#)?;
         self.request.clear();
         write!(
             self.request,
@@ -88,31 +76,32 @@ impl<S: Read + Write> Connection<S> {
     /// something that is not one reply to one request.
     pub(super) fn exchange(&mut self) -> io::Result<Reply<'_>> {
         self.stream.write_all(&self.request)?;
+        let head = self.receive()?;
+        Ok(Reply { status: head.status, body: &self.reply[head.head_bytes..] })
+    }
+
+    /// Reads until exactly one whole reply is there.
+    fn receive(&mut self) -> io::Result<Head> {
         self.reply.clear();
         loop {
             let start = self.reply.len();
             self.reply.resize(start + READ_BYTES, 0);
-            let read = match self.stream.read(&mut self.reply[start..]) {
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    self.reply.truncate(start);
-                    continue;
+            let read = self.stream.read(&mut self.reply[start..]);
+            self.reply.truncate(start + read.as_ref().map_or(0, |&read| read));
+            match read {
+                Ok(0) => {
+                    let what = "the server closed the connection without an answer";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
                 }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
-            };
-            self.reply.truncate(start + read);
-            if read == 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the server closed the connection without an answer",
-                ));
             }
             if let Some(head) = parse_head(&self.reply)? {
-                if let Some(body) = head.body(&self.reply)? {
-                    return Ok(Reply {
-                        status: head.status,
-                        body,
-                    });
+                match self.reply.len().cmp(&(head.head_bytes + head.body_bytes)) {
+                    Ordering::Equal => return Ok(head),
+                    Ordering::Greater => return Err(invalid("the server sent more than one reply")),
+                    Ordering::Less => {}
                 }
             }
             if self.reply.len() > REPLY_BYTES_MAX {
@@ -127,17 +116,6 @@ struct Head {
     status: u16,
     head_bytes: usize,
     body_bytes: usize,
-}
-
-impl Head {
-    /// The body, once it is whole; an error when bytes follow it, for nothing was asked twice.
-    fn body<'a>(&self, reply: &'a [u8]) -> io::Result<Option<&'a [u8]>> {
-        let end = self.head_bytes + self.body_bytes;
-        if reply.len() > end {
-            return Err(invalid("the server sent more than one reply"));
-        }
-        Ok((reply.len() == end).then(|| &reply[self.head_bytes..end]))
-    }
 }
 
 /// Parses the head of a reply; `None` while it is not whole.
@@ -157,9 +135,7 @@ fn parse_head(reply: &[u8]) -> io::Result<Option<Head>> {
         .filter(|&bytes| bytes <= REPLY_BYTES_MAX)
         .ok_or_else(|| invalid("the reply has no usable Content-Length"))?;
     Ok(Some(Head {
-        status: response
-            .code
-            .ok_or_else(|| invalid("the reply has no status"))?,
+        status: response.code.ok_or_else(|| invalid("the reply has no status"))?,
         head_bytes,
         body_bytes,
     }))
@@ -202,10 +178,7 @@ mod tests {
     }
 
     fn connection(pieces: &[&'static [u8]]) -> Connection<Script> {
-        let script = Script {
-            pieces: pieces.to_vec(),
-            sent: Vec::new(),
-        };
+        let script = Script { pieces: pieces.to_vec(), sent: Vec::new() };
         let mut connection = Connection::new(script, "127.0.0.1:1".to_owned());
         connection.prepare_get(format_args!("/health")).unwrap();
         connection
@@ -213,17 +186,11 @@ mod tests {
 
     #[test]
     fn a_reply_in_pieces_is_put_together() {
-        let mut connection = connection(&[
-            b"HTTP/1.1 409 Conf",
-            b"lict\r\ncontent-length: 5\r\n\r\nab",
-            b"cde",
-        ]);
+        let mut connection =
+            connection(&[b"HTTP/1.1 409 Conf", b"lict\r\ncontent-length: 5\r\n\r\nab", b"cde"]);
         let reply = connection.exchange().unwrap();
         assert_eq!((reply.status, reply.body), (409, &b"abcde"[..]));
-        assert_eq!(
-            connection.stream.sent,
-            b"GET /health HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n"
-        );
+        assert_eq!(connection.stream.sent, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n");
     }
 
     #[test]
@@ -233,14 +200,8 @@ mod tests {
             (&[&b"HTTP/1.1 200 OK\r\n"[..]], "closed the connection"),
             (&[b"SSH-2.0-x\r\n\r\n"], "not HTTP"),
             (&[b"HTTP/1.1 200 OK\r\n\r\n"], "Content-Length"),
-            (
-                &[b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n"],
-                "Content-Length",
-            ),
-            (
-                &[b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP"],
-                "more than one reply",
-            ),
+            (&[b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n"], "Content-Length"),
+            (&[b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP"], "more than one reply"),
         ] {
             let error = connection(pieces).exchange().unwrap_err().to_string();
             assert!(error.contains(expected), "{expected}: {error}");
@@ -250,22 +211,13 @@ mod tests {
     #[test]
     fn a_payment_carries_its_length_and_its_signature() {
         let mut connection = connection(&[]);
-        let payment = Payment {
-            from: 1,
-            to: 2,
-            cents: 250,
-        };
-        connection
-            .prepare_payment("k-1", payment, Some(&signing_key(1)))
-            .unwrap();
+        let payment = Payment { from: 1, to: 2, cents: 250 };
+        connection.prepare_payment("k-1", payment, Some(&signing_key(1))).unwrap();
         let text = String::from_utf8(connection.request.clone()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert_eq!(body, r#"{"id":"k-1","from":1,"to":2,"cents":250}"#);
         assert!(head.contains(&format!("Content-Length: {}", body.len())));
-        let signature = head
-            .lines()
-            .find_map(|line| line.strip_prefix("Signature: "))
-            .unwrap();
+        let signature = head.lines().find_map(|line| line.strip_prefix("Signature: ")).unwrap();
         assert_eq!(signature.len(), 128);
     }
 }

@@ -39,10 +39,7 @@ pub(crate) struct Entry {
 /// Any error of creating or writing `path`, with the path named.
 pub(crate) fn write(path: &Path, entries: impl Iterator<Item = Entry>) -> io::Result<()> {
     write_to(path, entries).map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("cannot write the journal {}: {error}", path.display()),
-        )
+        io::Error::new(error.kind(), format!("cannot write the journal {}: {error}", path.display()))
     })
 }
 
@@ -50,12 +47,7 @@ fn write_to(path: &Path, entries: impl Iterator<Item = Entry>) -> io::Result<()>
     let mut file = BufWriter::with_capacity(1 << 16, File::create(path)?);
     let mut count = 0_u64;
     writeln!(file, "{HEADER}")?;
-    for Entry {
-        key,
-        payment: Payment { from, to, cents },
-        status,
-    } in entries
-    {
+    for Entry { key, payment: Payment { from, to, cents }, status } in entries {
         match status {
             Some(status) => writeln!(file, "{key}\t{from}\t{to}\t{cents}\t{status}")?,
             None => writeln!(file, "{key}\t{from}\t{to}\t{cents}\t-")?,
@@ -73,23 +65,14 @@ fn write_to(path: &Path, entries: impl Iterator<Item = Entry>) -> io::Result<()>
 /// off.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<Entry>> {
     let named = |error: io::Error| {
-        io::Error::new(
-            error.kind(),
-            format!("cannot read the journal {}: {error}", path.display()),
-        )
+        io::Error::new(error.kind(), format!("cannot read the journal {}: {error}", path.display()))
     };
     let malformed = |line: usize, what: &str| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("journal {}, line {line}: {what}", path.display()),
-        )
+        io::Error::new(io::ErrorKind::InvalidData, format!("journal {}, line {line}: {what}", path.display()))
     };
     let mut entries = Vec::new();
     let mut ended = false;
-    for (index, line) in BufReader::new(File::open(path).map_err(named)?)
-        .lines()
-        .enumerate()
-    {
+    for (index, line) in BufReader::new(File::open(path).map_err(named)?).lines().enumerate() {
         let line = line.map_err(named)?;
         let number = index + 1;
         if number == 1 {
@@ -107,11 +90,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<Entry>> {
             entries.push(parse(&line).ok_or_else(|| malformed(number, "not a payment"))?);
         }
     }
-    if ended {
-        Ok(entries)
-    } else {
-        Err(malformed(entries.len() + 1, "cut off: no `end` line"))
-    }
+    if ended { Ok(entries) } else { Err(malformed(entries.len() + 1, "cut off: no `end` line")) }
 }
 
 fn parse(line: &str) -> Option<Entry> {
@@ -136,15 +115,7 @@ mod tests {
     use super::*;
 
     fn entry(key: &str, status: Option<u16>) -> Entry {
-        Entry {
-            key: key.to_owned(),
-            payment: Payment {
-                from: 1,
-                to: 2,
-                cents: 250,
-            },
-            status,
-        }
+        Entry { key: key.to_owned(), payment: Payment { from: 1, to: 2, cents: 250 }, status }
     }
 
     #[test]
@@ -165,10 +136,7 @@ mod tests {
             ("something else\n", "line 1: not a ropewalk journal"),
             ("ropewalk-journal 1\na\t1\t2\t3\t200\n", "cut off"),
             ("ropewalk-journal 1\na\t1\t2\n", "line 2: not a payment"),
-            (
-                "ropewalk-journal 1\na\t1\t2\t3\t200\t9\n",
-                "line 2: not a payment",
-            ),
+            ("ropewalk-journal 1\na\t1\t2\t3\t200\t9\n", "line 2: not a payment"),
             ("ropewalk-journal 1\nend 1\n", "line 2: the count"),
             ("ropewalk-journal 1\nend 0\nend 0\n", "line 3: text after"),
         ] {

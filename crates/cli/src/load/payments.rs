@@ -17,7 +17,7 @@ pub(crate) enum Work {
     Io,
     /// A payment whose Ed25519 signature the server verifies first
     Cpu,
-    /// Every second request a signed payment, the others reads
+    /// Payments, every second one signed and verified
     Mixed,
     /// `GET /accounts/N`: no ledger, so the plan itself is what is measured
     Read,
@@ -42,8 +42,8 @@ impl Work {
     /// What one request is called in a sentence.
     pub(crate) fn noun(self) -> &'static str {
         match self {
-            Work::Io | Work::Cpu => "payment",
-            Work::Mixed | Work::Read => "request",
+            Work::Io | Work::Cpu | Work::Mixed => "payment",
+            Work::Read => "request",
         }
     }
 }
@@ -79,7 +79,12 @@ pub(crate) struct Payment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
     /// `POST /payments`.
-    Pay(Payment),
+    Pay {
+        /// The payment.
+        payment: Payment,
+        /// Whether it carries a signature.
+        signed: bool,
+    },
     /// `GET /accounts/N`.
     Read(u32),
 }
@@ -105,22 +110,19 @@ impl Draws {
         // Neighbouring seeds must not give neighbouring streams: mix both numbers through one generator first.
         let mut mixer = fastrand::Rng::with_seed(seed);
         let mixed = mixer.u64(..) ^ (u64::from(user) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Self {
-            random: fastrand::Rng::with_seed(mixed),
-            work,
-            bank,
-            drawn: 0,
-        }
+        Self { random: fastrand::Rng::with_seed(mixed), work, bank, drawn: 0 }
     }
 
     /// The user's next request.
     pub(super) fn next_request(&mut self) -> Request {
         self.drawn += 1;
-        match self.work {
-            Work::Io | Work::Cpu => Request::Pay(self.payment()),
-            Work::Mixed if self.drawn.is_multiple_of(2) => Request::Pay(self.payment()),
-            Work::Mixed | Work::Read => Request::Read(self.account()),
-        }
+        let signed = match self.work {
+            Work::Read => return Request::Read(self.account()),
+            Work::Io => false,
+            Work::Cpu => true,
+            Work::Mixed => self.drawn.is_multiple_of(2),
+        };
+        Request::Pay { payment: self.payment(), signed }
     }
 
     fn account(&mut self) -> u32 {
@@ -160,30 +162,25 @@ pub(crate) fn public_key_hex(seed: u64) -> String {
 /// Bytes as lower-case hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BANK: Bank = Bank {
-        accounts: 10_000,
-        opening_cents: 10_000,
-    };
+    const BANK: Bank = Bank { accounts: 10_000, opening_cents: 10_000 };
 
     fn payments(seed: u64, user: u32, count: usize) -> Vec<Payment> {
         let mut draws = Draws::new(seed, user, Work::Io, BANK);
         (0..count)
             .map(|_| match draws.next_request() {
-                Request::Pay(payment) => payment,
-                Request::Read(_) => panic!("io work is payments only"),
+                Request::Pay { payment, signed: false } => payment,
+                other => panic!("io work is unsigned payments only: {other:?}"),
             })
             .collect()
     }
@@ -204,14 +201,11 @@ mod tests {
 
     #[test]
     fn a_payment_is_valid_and_reaches_every_account() {
-        let two = Bank {
-            accounts: 2,
-            opening_cents: 5,
-        };
+        let two = Bank { accounts: 2, opening_cents: 5 };
         let mut draws = Draws::new(1, 1, Work::Io, two);
         let mut seen = [false; 3];
         for _ in 0..100 {
-            let Request::Pay(payment) = draws.next_request() else {
+            let Request::Pay { payment, .. } = draws.next_request() else {
                 panic!("io work is payments only");
             };
             assert_ne!(payment.from, payment.to);
@@ -223,12 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn mixed_work_is_half_payments() {
-        let mut draws = Draws::new(1, 1, Work::Mixed, BANK);
-        let paid = (0..1_000)
-            .filter(|_| matches!(draws.next_request(), Request::Pay(_)))
-            .count();
-        assert_eq!(paid, 500);
+    fn each_work_signs_what_it_says() {
+        let signed = |work| {
+            let mut draws = Draws::new(1, 1, work, BANK);
+            (0..1_000).filter(|_| matches!(draws.next_request(), Request::Pay { signed: true, .. })).count()
+        };
+        assert_eq!([Work::Io, Work::Cpu, Work::Mixed, Work::Read].map(signed), [0, 1_000, 500, 0]);
     }
 
     #[test]

@@ -188,10 +188,8 @@ impl Stage {
         const ASK_AGAIN: Duration = Duration::from_millis(20);
         let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         while !reached(&state) && !give_up() {
-            let (next, _) = self
-                .changed
-                .wait_timeout(state, ASK_AGAIN)
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            let (next, _) =
+                self.changed.wait_timeout(state, ASK_AGAIN).unwrap_or_else(|poisoned| poisoned.into_inner());
             state = next;
         }
     }

@@ -39,21 +39,13 @@ impl ServerCounters {
         Self {
             cpu_us: self.cpu_us.saturating_sub(earlier.cpu_us),
             ledger_cpu_us: self.ledger_cpu_us.saturating_sub(earlier.ledger_cpu_us),
-            voluntary_switches: self
-                .voluntary_switches
-                .saturating_sub(earlier.voluntary_switches),
-            involuntary_switches: self
-                .involuntary_switches
-                .saturating_sub(earlier.involuntary_switches),
+            voluntary_switches: self.voluntary_switches.saturating_sub(earlier.voluntary_switches),
+            involuntary_switches: self.involuntary_switches.saturating_sub(earlier.involuntary_switches),
             ledger_switches: self.ledger_switches.saturating_sub(earlier.ledger_switches),
-            coroutine_switches: self
-                .coroutine_switches
-                .saturating_sub(earlier.coroutine_switches),
+            coroutine_switches: self.coroutine_switches.saturating_sub(earlier.coroutine_switches),
             minor_faults: self.minor_faults.saturating_sub(earlier.minor_faults),
             major_faults: self.major_faults.saturating_sub(earlier.major_faults),
-            payments_committed: self
-                .payments_committed
-                .saturating_sub(earlier.payments_committed),
+            payments_committed: self.payments_committed.saturating_sub(earlier.payments_committed),
             groups: self.groups.saturating_sub(earlier.groups),
         }
     }
@@ -199,11 +191,7 @@ impl fmt::Display for Summary {
 
 fn write_spent(formatter: &mut fmt::Formatter<'_>, spent: &Spent, noun: &str) -> fmt::Result {
     let requests = spent.requests.max(1) as f64;
-    write!(
-        formatter,
-        "CPU        client {:.1} us per {noun}",
-        spent.client_cpu_us as f64 / requests
-    )?;
+    write!(formatter, "CPU        client {:.1} us per {noun}", spent.client_cpu_us as f64 / requests)?;
     if let Some(server) = &spent.server {
         write!(
             formatter,
@@ -255,10 +243,7 @@ mod tests {
         assert!(text.contains("payments/s 200 (100 in 0.500 s)"), "{text}");
         assert!(text.contains("p50 2.0"), "{text}");
         assert!(text.contains("p99 -"), "{text}");
-        assert!(
-            text.contains("client 10.0 us per payment, server 30.0 us and its ledger 20.0 us"),
-            "{text}"
-        );
+        assert!(text.contains("client 10.0 us per payment, server 30.0 us and its ledger 20.0 us"), "{text}");
     }
 
     #[test]

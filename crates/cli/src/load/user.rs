@@ -146,13 +146,19 @@ pub(super) fn connect(address: SocketAddr, patience: Duration) -> io::Result<Con
 }
 
 /// Sends requests until the run is stopped, each after the answer to the one before.
-fn pay(user: u32, brief: &Brief, mut connection: Connection<TcpStream>, record: &mut Record) -> io::Result<()> {
+fn pay(
+    user: u32,
+    brief: &Brief,
+    mut connection: Connection<TcpStream>,
+    record: &mut Record,
+) -> io::Result<()> {
     let mut draws = Draws::new(brief.seed, user, brief.work, brief.bank);
     while !brief.stage.is_stopped() {
         let payment = match draws.next_request() {
-            Request::Pay(payment) => {
+            Request::Pay { payment, signed } => {
                 let key = key(brief.run, user, record.sent.len());
-                connection.prepare_payment(&key, payment, brief.signer.as_ref())?;
+                let signer = brief.signer.as_ref().filter(|_| signed);
+                connection.prepare_payment(&key, payment, signer)?;
                 record.sent.push(Sent { payment, status: None });
                 true
             }

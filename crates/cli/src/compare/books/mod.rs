@@ -11,8 +11,8 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::load::payments::{Bank, Payment};
 use crate::load::journal::Entry;
+use crate::load::payments::{Bank, Payment};
 
 /// What the books say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,14 +64,9 @@ impl fmt::Display for Books {
 /// # Errors
 /// When the database cannot be read at all. Whatever is wrong *in* it is a fault in the books, not an error.
 pub(crate) fn check(database: &Path, bank: Bank, journal: &[Entry]) -> Result<Books, BooksError> {
-    let ledger = Ledger::read(database).map_err(|error| BooksError {
-        database: database.display().to_string(),
-        error,
-    })?;
-    let mut books = Books {
-        committed: ledger.payments.len() as u64,
-        ..Books::default()
-    };
+    let ledger = Ledger::read(database)
+        .map_err(|error| BooksError { database: database.display().to_string(), error })?;
+    let mut books = Books { committed: ledger.payments.len() as u64, ..Books::default() };
     check_money(&ledger, bank, &mut books);
     let lowest = check_history(&ledger, bank, &mut books);
     check_journal(&ledger, bank, journal, &lowest, &mut books);
@@ -87,11 +82,7 @@ pub(crate) struct BooksError {
 
 impl fmt::Display for BooksError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "cannot read the ledger in {}: {}",
-            self.database, self.error
-        )
+        write!(formatter, "cannot read the ledger in {}: {}", self.database, self.error)
     }
 }
 
@@ -136,11 +127,7 @@ impl Ledger {
             .query_map([], |row| {
                 Ok(Committed {
                     key: row.get(0)?,
-                    payment: Payment {
-                        from: row.get(1)?,
-                        to: row.get(2)?,
-                        cents: row.get(3)?,
-                    },
+                    payment: Payment { from: row.get(1)?, to: row.get(2)?, cents: row.get(3)? },
                     payer_balance: row.get(4)?,
                     payee_balance: row.get(5)?,
                 })
@@ -149,11 +136,7 @@ impl Ledger {
         let postings: Vec<Posting> = connection
             .prepare("SELECT payment, account, cents FROM entries ORDER BY id")?
             .query_map([], |row| {
-                Ok(Posting {
-                    payment: row.get(0)?,
-                    account: row.get(1)?,
-                    cents: row.get(2)?,
-                })
+                Ok(Posting { payment: row.get(0)?, account: row.get(1)?, cents: row.get(2)? })
             })?
             .collect::<rusqlite::Result<_>>()?;
         // `payments` is ordered by key; only the entries tell in which order the payments were committed.
@@ -161,7 +144,9 @@ impl Ledger {
         for (position, posting) in postings.iter().enumerate() {
             first_posting.entry(posting.payment.as_str()).or_insert(position);
         }
-        payments.sort_by_key(|committed| first_posting.get(committed.key.as_str()).copied().unwrap_or(usize::MAX));
+        payments.sort_by_key(|committed| {
+            first_posting.get(committed.key.as_str()).copied().unwrap_or(usize::MAX)
+        });
         Ok(Self { accounts, payments, postings })
     }
 }
@@ -207,10 +192,7 @@ fn check_money(ledger: &Ledger, bank: Bank, books: &mut Books) {
 fn check_history(ledger: &Ledger, bank: Bank, books: &mut Books) -> HashMap<u32, i64> {
     let mut entries: HashMap<&str, Vec<(u32, i64)>> = HashMap::with_capacity(ledger.payments.len());
     for posting in &ledger.postings {
-        entries
-            .entry(&posting.payment)
-            .or_default()
-            .push((posting.account, posting.cents));
+        entries.entry(&posting.payment).or_default().push((posting.account, posting.cents));
     }
     let mut balances: HashMap<u32, i64> = HashMap::new();
     let mut lowest: HashMap<u32, i64> = HashMap::new();
@@ -234,11 +216,7 @@ fn check_history(ledger: &Ledger, bank: Bank, books: &mut Books) -> HashMap<u32,
         *payee += cents;
         let payee = *payee;
         if payer < 0 {
-            books.fault(format!(
-                "payment {} left account {from} with {}",
-                committed.key,
-                Money(payer)
-            ));
+            books.fault(format!("payment {} left account {from} with {}", committed.key, Money(payer)));
         }
         if (committed.payer_balance, committed.payee_balance) != (payer, payee) {
             books.fault(format!(
@@ -265,8 +243,7 @@ fn check_journal(
     lowest: &HashMap<u32, i64>,
     books: &mut Books,
 ) {
-    let mut committed: HashMap<&str, (Payment, u32)> =
-        HashMap::with_capacity(ledger.payments.len());
+    let mut committed: HashMap<&str, (Payment, u32)> = HashMap::with_capacity(ledger.payments.len());
     for row in &ledger.payments {
         committed.entry(&row.key).or_insert((row.payment, 0)).1 += 1;
     }
@@ -296,10 +273,7 @@ fn check_journal(
             None | Some(500..) => books.unanswered_absent += 1,
             Some(status) => {
                 if is_stored {
-                    books.fault(format!(
-                        "payment {} was answered with {status} and is stored",
-                        entry.key
-                    ));
+                    books.fault(format!("payment {} was answered with {status} and is stored", entry.key));
                 }
                 if status == 409 {
                     books.refused += 1;

@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use super::*;
 
-const BANK: Bank = Bank {
-    accounts: 3,
-    opening_cents: 1_000,
-};
+const BANK: Bank = Bank { accounts: 3, opening_cents: 1_000 };
 
 /// A ledger with two payments (1 -> 2: 300, 2 -> 3: 1,200) and its journal; tests then damage it.
 struct Crafted {
@@ -17,11 +14,7 @@ struct Crafted {
 }
 
 fn entry(key: &str, from: u32, to: u32, cents: i64, status: Option<u16>) -> Entry {
-    Entry {
-        key: key.to_owned(),
-        payment: Payment { from, to, cents },
-        status,
-    }
+    Entry { key: key.to_owned(), payment: Payment { from, to, cents }, status }
 }
 
 impl Crafted {
@@ -54,10 +47,7 @@ impl Crafted {
     }
 
     fn damage(self, sql: &str) -> Self {
-        Connection::open(&self.path)
-            .unwrap()
-            .execute_batch(sql)
-            .unwrap();
+        Connection::open(&self.path).unwrap().execute_batch(sql).unwrap();
         self
     }
 
@@ -208,10 +198,7 @@ fn payments_without_an_answer_may_be_there_or_not() {
     crafted.journal.push(entry("y", 1, 2, 5, None));
     let books = crafted.books();
     assert!(books.balance(), "{:?}", books.faults);
-    assert_eq!(
-        (books.unanswered_committed, books.unanswered_absent),
-        (1, 1)
-    );
+    assert_eq!((books.unanswered_committed, books.unanswered_absent), (1, 1));
 }
 
 #[test]
@@ -235,9 +222,7 @@ fn what_is_no_ledger_is_an_error_with_its_name() {
 fn many_faults_are_counted_and_the_first_are_shown() {
     let mut crafted = Crafted::new();
     for i in 0..50 {
-        crafted
-            .journal
-            .push(entry(&format!("lost-{i}"), 1, 2, 5, Some(200)));
+        crafted.journal.push(entry(&format!("lost-{i}"), 1, 2, 5, Some(200)));
     }
     let books = crafted.books();
     assert_eq!(books.fault_count, 50);

@@ -136,8 +136,7 @@ fn control_groups(text: &str) -> ControlGroups {
         let unified = controllers.is_empty();
         let base = if unified { root.to_owned() } else { root.join(controllers) };
         let inner = base.join(path.trim_start_matches('/'));
-        let outwards =
-            inner.ancestors().take_while(|group| group.starts_with(&base)).map(Path::to_owned);
+        let outwards = inner.ancestors().take_while(|group| group.starts_with(&base)).map(Path::to_owned);
         if unified || has("pids") {
             groups.pids.extend(outwards.clone());
         }
@@ -196,11 +195,8 @@ mod tests {
     fn both_versions_of_control_groups_are_found_up_to_their_root() {
         let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect::<Vec<_>>();
         let two = control_groups("0::/user.slice/session\n");
-        let chain = paths(&[
-            "/sys/fs/cgroup/user.slice/session",
-            "/sys/fs/cgroup/user.slice",
-            "/sys/fs/cgroup",
-        ]);
+        let chain =
+            paths(&["/sys/fs/cgroup/user.slice/session", "/sys/fs/cgroup/user.slice", "/sys/fs/cgroup"]);
         assert_eq!(two, ControlGroups { pids: chain.clone(), memory: chain });
         let one = control_groups("8:pids:/a\n4:memory:/\n3:cpu,cpuacct:/x\n");
         assert_eq!(one.pids, paths(&["/sys/fs/cgroup/pids/a", "/sys/fs/cgroup/pids"]));

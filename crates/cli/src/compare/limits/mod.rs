@@ -144,7 +144,11 @@ impl Need {
         let may_use = limits.memory_free.map(|free| (free as f64 * MEMORY_PART) as u64);
         if let Some(have) = below(may_use, need) {
             return Some(Obstacle {
-                reason: format!("about {} of memory needed, 70 % of what is free is {}", mib(need), mib(have)),
+                reason: format!(
+                    "about {} of memory needed, 70 % of what is free is {}",
+                    mib(need),
+                    mib(have)
+                ),
                 mend: "free some memory or ask for fewer --users".to_owned(),
             });
         }

@@ -53,10 +53,7 @@ fn needs_memory_rows(plan: &str) -> (Finding, String) {
 /// "Each thread takes at least 4 MB."
 fn thread_memory(evidence: &Evidence<'_>) -> Verdict {
     let measured = evidence.threads().and_then(|plan| {
-        Some((
-            evidence.per_user(plan, |f| f.touched_bytes)?,
-            evidence.per_user(plan, |f| f.reserved_bytes)?,
-        ))
+        Some((evidence.per_user(plan, |f| f.touched_bytes)?, evidence.per_user(plan, |f| f.reserved_bytes)?))
     });
     let found = match measured {
         None => needs_memory_rows("threads"),
@@ -244,10 +241,9 @@ fn few_users(evidence: &Evidence<'_>) -> Verdict {
     let users = format::thousands(row.users.into());
     let noun = evidence.method.work.noun();
     let found = match ratio {
-        Ratio::NoDifference => (
-            Finding::Holds,
-            format!("with {users} users the spreads of {noun}s/s overlap: no difference."),
-        ),
+        Ratio::NoDifference => {
+            (Finding::Holds, format!("with {users} users the spreads of {noun}s/s overlap: no difference."))
+        }
         Ratio::Differs(ratio) => (
             Finding::NotHere,
             format!(
@@ -270,11 +266,8 @@ fn needs_both() -> (Finding, String) {
 /// "The more threads there are, the more obvious the performance advantage of coroutines."
 fn advantage_grows(evidence: &Evidence<'_>) -> Verdict {
     let claim = "The more threads, the plainer the advantage of coroutines.";
-    let steps: Vec<(u32, Ratio)> = evidence
-        .both()
-        .into_iter()
-        .filter_map(|(row, _)| Some((row.users, row.rate_ratio?)))
-        .collect();
+    let steps: Vec<(u32, Ratio)> =
+        evidence.both().into_iter().filter_map(|(row, _)| Some((row.users, row.rate_ratio?))).collect();
     let (Some(&(_, first)), Some(&(_, last))) = (steps.first(), steps.last()) else {
         return verdict(claim, needs_both());
     };

@@ -25,8 +25,7 @@ impl<'a> Evidence<'a> {
 
     /// The rows of `plan` that were measured, fewest users first.
     pub(super) fn measured(&self, plan: Plan) -> Vec<&'a Row> {
-        let mut rows: Vec<&Row> =
-            self.rows.iter().filter(|row| row.plan == plan && row.rounds > 0).collect();
+        let mut rows: Vec<&Row> = self.rows.iter().filter(|row| row.plan == plan && row.rounds > 0).collect();
         rows.sort_by_key(|row| row.users);
         rows
     }

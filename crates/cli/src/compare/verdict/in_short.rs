@@ -111,9 +111,5 @@ fn missing(rows: &[Row]) -> String {
         .filter(|row| row.rounds == 0)
         .map(|row| format!("{} {}", format::thousands(row.users.into()), row.plan.plural()))
         .collect();
-    if missing.is_empty() {
-        String::new()
-    } else {
-        format!(" Not run here: {}.", missing.join(", "))
-    }
+    if missing.is_empty() { String::new() } else { format!(" Not run here: {}.", missing.join(", ")) }
 }

@@ -17,8 +17,10 @@ fn judge_with(
     change: impl FnOnce(&mut Method),
     more: Vec<Cell>,
 ) -> (Vec<Verdict>, String) {
-    let mut users: Vec<u32> = of.iter().map(|cell| cell.0).chain(more.iter().map(|cell| cell.users)).collect();
-    let mut plans: Vec<Plan> = of.iter().map(|cell| cell.1).chain(more.iter().map(|cell| cell.plan)).collect();
+    let mut users: Vec<u32> =
+        of.iter().map(|cell| cell.0).chain(more.iter().map(|cell| cell.users)).collect();
+    let mut plans: Vec<Plan> =
+        of.iter().map(|cell| cell.1).chain(more.iter().map(|cell| cell.plan)).collect();
     users.sort_unstable();
     users.dedup();
     plans.sort_unstable_by_key(|plan| plan.name());
@@ -126,8 +128,7 @@ fn an_advantage_that_shrinks_holds_in_part() {
 
 #[test]
 fn one_plan_alone_claims_nothing_about_the_other() {
-    let (verdicts, in_short) =
-        judge(&[(10, Coroutine, 5_000.0, 40.0), (1_000, Coroutine, 10_000.0, 30.0)]);
+    let (verdicts, in_short) = judge(&[(10, Coroutine, 5_000.0, 40.0), (1_000, Coroutine, 10_000.0, 30.0)]);
     use Finding::{InPart, NotMeasured};
     for claim in ["at least 4 MB", "39 GB", "switching eats", "few users", "The more threads", "I/O-heavy"] {
         assert_finding(&verdicts, claim, NotMeasured, "");
@@ -158,11 +159,8 @@ fn one_round_proves_nothing() {
 
 #[test]
 fn threads_that_do_not_fit_into_the_limit_are_the_texts_story() {
-    let of = [
-        (10, Thread, 5_000.0, 40.0),
-        (10, Coroutine, 5_000.0, 40.0),
-        (10_000, Coroutine, 20_000.0, 30.0),
-    ];
+    let of =
+        [(10, Thread, 5_000.0, 40.0), (10, Coroutine, 5_000.0, 40.0), (10_000, Coroutine, 20_000.0, 30.0)];
     let more = vec![impossible(10_000, Thread, "thread creation failed at 2,010")];
     let (verdicts, in_short) = judge_with(&of, |method| method.memory_limit_bytes = Some(8 << 30), more);
     assert_finding(&verdicts, "39 GB", Finding::Holds, "8.00 GiB of addresses allowed, 10,000 threads");
@@ -246,8 +244,5 @@ fn books_that_do_not_balance_come_before_all_else() {
         measurement.books.fault_count = 1;
     }
     let (_, in_short) = judge_with(&[], |_| {}, cells);
-    assert_eq!(
-        in_short,
-        "In short: the books of 10 users under thread do not balance; nothing else counts."
-    );
+    assert_eq!(in_short, "In short: the books of 10 users under thread do not balance; nothing else counts.");
 }
