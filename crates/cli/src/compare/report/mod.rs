@@ -1,6 +1,10 @@
-//! report stub
-use crate::compare::result::Comparison;
-/// page
-pub(crate) fn page(_comparison: &Comparison) -> String {
-    String::new()
-}
+//! The report: one HTML file that needs nothing else, with the result in a sentence, plots, tables, verdicts, and how
+//! to repeat it.
+
+mod figures;
+mod page;
+mod plot;
+mod scale;
+mod svg;
+
+pub(crate) use page::page;
