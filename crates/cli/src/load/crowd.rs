@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ropewalk::net::TcpStream;
+use ropewalk::sync::Semaphore;
+use ropewalk::{JoinHandle, coroutine};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::load::histogram::Latencies;
@@ -15,8 +18,7 @@ use crate::load::journal;
 use crate::load::payments::{Bank, Work};
 use crate::load::stage::Stage;
 use crate::load::summary::{Answers, ServerCounters, Spent, Summary, Window};
-use crate::load::tasks::{self, Semaphore, TcpStream};
-use crate::load::user::{self, Brief, Record};
+use crate::load::user::{self, Brief, Record, Seat};
 
 /// How many users dial at the same time.
 const DIALLING_MAX: usize = 1_000;
@@ -58,24 +60,13 @@ impl Finished {
 }
 
 impl Run {
-    /// Carries the run out; ends early when `interrupted` is set.
+    /// Carries the run out, in a coroutine; ends early when `interrupted` is set.
     pub(super) fn carry_out(&self, interrupted: &AtomicBool) -> io::Result<Finished> {
         let brief = Arc::new(self.brief());
         let stage = &brief.stage;
         let mut counters = Counters::connect(self.address, self.patience)?;
         let dialled = Instant::now();
-        let mut users = Vec::with_capacity(self.users as usize);
-        for user in 0..self.users {
-            let brief = Arc::clone(&brief);
-            match tasks::spawn(user, move || user::live(user, &brief)) {
-                Ok(handle) => users.push(handle),
-                Err(error) => {
-                    (user..self.users)
-                        .for_each(|_| stage.leave(Some(format!("user {user} could not start: {error}"))));
-                    break;
-                }
-            }
-        }
+        let users = self.spawn_users(&brief);
         let deadline = dialled + self.patience;
         let late = || Instant::now() >= deadline;
         let gathered = stage.wait_gathered(|| late() || interrupted.load(Relaxed));
@@ -83,8 +74,10 @@ impl Run {
         let connected = stage.arrived();
         let spent = if gathered { self.run_clock(stage, &mut counters, interrupted) } else { Ok(None) };
         stage.stop();
-        // Each user waits for one answer at most, and no longer than its patience.
-        stage.wait_empty(|| false);
+        if !gathered {
+            // Nothing was sent: whoever still waits for the server need not.
+            users.iter().for_each(JoinHandle::cancel);
+        }
         let records: Vec<Record> = users.into_iter().filter_map(|user| user.join().ok()).collect();
         let trouble = stage.trouble().or_else(|| match &spent {
             Err(error) => Some(format!("the server's counters could not be read: {error}")),
@@ -105,6 +98,15 @@ impl Run {
             interrupted: interrupted.load(Relaxed),
         };
         Ok(Finished { summary, records })
+    }
+
+    fn spawn_users(&self, brief: &Arc<Brief>) -> Vec<JoinHandle<Record>> {
+        let spawn = |user| {
+            let seat = Seat::new(brief);
+            coroutine::Builder::new().spawn(move || user::live(user, seat)).ok()
+        };
+        // A user that cannot start has left its seat, which ends the run with that reason.
+        (0..self.users).map_while(spawn).collect()
     }
 
     fn brief(&self) -> Brief {

@@ -12,7 +12,6 @@ pub(crate) mod journal;
 pub(crate) mod payments;
 mod stage;
 mod summary;
-mod tasks;
 mod user;
 
 use std::io::Write as _;
@@ -28,6 +27,8 @@ pub(crate) use payments::Work;
 #[cfg(test)]
 pub(crate) use summary::{Answers, Window};
 pub(crate) use summary::{ServerCounters, Spent, Summary};
+
+use ropewalk::Runtime;
 
 use crate::exit_code::ExitCode;
 use crate::load::crowd::Run;
@@ -112,7 +113,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         requests_max: args.payments,
         patience: Duration::from_secs(args.patience),
     };
-    let finished = tasks::run(|| run.carry_out(&interrupted))?;
+    // One worker: with the server beside it on two processors, a second one would only take its CPU.
+    let runtime = Runtime::builder().workers(1).build()?;
+    let finished = runtime.run(|| run.carry_out(&interrupted))?;
     if let Some(path) = &args.journal {
         finished.write_journal(path)?;
     }

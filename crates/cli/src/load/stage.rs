@@ -11,7 +11,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::load::tasks::{Condvar, Mutex};
+use ropewalk::sync::{Condvar, Mutex};
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -176,11 +176,6 @@ impl Stage {
     /// Waits until the payment clock has stopped, all users have left, or `give_up` says so.
     pub(super) fn wait_clock_stopped(&self, give_up: impl FnMut() -> bool) {
         self.wait(|state| state.clock_stopped.is_some() || state.left == self.users, give_up);
-    }
-
-    /// Waits until all users have left or `give_up` says so.
-    pub(super) fn wait_empty(&self, give_up: impl FnMut() -> bool) {
-        self.wait(|state| state.left == self.users, give_up);
     }
 
     /// Waits for a state, asking `give_up` several times a second (a signal or a deadline is nobody's notify).

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
+use ropewalk::net::TcpStream;
+use ropewalk::sync::Semaphore;
 
 use crate::load::http::Connection;
 use crate::load::journal::Entry;
 use crate::load::payments::{Bank, Draws, Payment, Request, Work, signing_key};
 use crate::load::stage::Stage;
 use crate::load::summary::Answers;
-use crate::load::tasks::{Semaphore, TcpStream};
 
 /// What all users of a run have in common.
 pub(super) struct Brief {
@@ -78,32 +79,39 @@ fn key(run: u64, user: u32, place: usize) -> String {
     format!("{run:x}-{user}-{place}")
 }
 
+/// A user's place in the run. Dropping it takes the user off the stage, also when the user is cancelled, panics, or
+/// could never start: the director counts who is left.
+pub(super) struct Seat {
+    brief: Arc<Brief>,
+    trouble: Option<String>,
+}
+
+impl Seat {
+    /// A place for a user that is about to start.
+    pub(super) fn new(brief: &Arc<Brief>) -> Self {
+        Self { brief: Arc::clone(brief), trouble: Some("a user could not start".to_owned()) }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.brief.stage.leave(self.trouble.take());
+    }
+}
+
 /// Lives one user's life, to the end of the run.
-pub(super) fn live(user: u32, brief: &Arc<Brief>) -> Record {
+pub(super) fn live(user: u32, mut seat: Seat) -> Record {
+    seat.trouble = None;
+    let brief = Arc::clone(&seat.brief);
     let mut record = Record { user, run: brief.run, ..Record::default() };
-    // Also when this user is cancelled or panics: the director counts who is left.
-    let mut leaving = Leaving { stage: &brief.stage, trouble: None };
-    leaving.trouble = match dial(brief) {
+    seat.trouble = match dial(&brief) {
         Ok(Some(connection)) if brief.stage.arrive_and_wait() => {
-            pay(user, brief, connection, &mut record).err().map(|error| describe(&error, "was served"))
+            pay(user, &brief, connection, &mut record).err().map(|error| describe(&error, "was served"))
         }
         Ok(_) => None,
         Err(error) => Some(describe(&error, "could connect")),
     };
-    drop(leaving);
     record
-}
-
-/// Takes the user off the stage when dropped.
-struct Leaving<'a> {
-    stage: &'a Stage,
-    trouble: Option<String>,
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        self.stage.leave(self.trouble.take());
-    }
 }
 
 fn describe(error: &io::Error, what: &str) -> String {
