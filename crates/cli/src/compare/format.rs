@@ -46,8 +46,24 @@ pub(crate) fn time(microseconds: f64) -> String {
     } else if microseconds >= 1e3 {
         format!("{} ms", short(microseconds / 1e3))
     } else {
-        format!("{} us", short(microseconds))
+        format!("{} µs", short(microseconds))
     }
+}
+
+/// A time at a tick of an axis: no digits that are zero there anyway.
+pub(crate) fn tick_time(microseconds: f64) -> String {
+    let text = time(microseconds);
+    let (number, unit) = text.split_once(' ').unwrap_or((&text, ""));
+    if microseconds == 0.0 { "0".to_owned() } else { format!("{} {unit}", trimmed(number)) }
+}
+
+/// A number at a tick of an axis.
+pub(crate) fn tick(number: f64) -> String {
+    trimmed(&short(number)).to_owned()
+}
+
+fn trimmed(number: &str) -> &str {
+    if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number }
 }
 
 /// A number of bytes with its unit, powers of 1,024.
@@ -102,9 +118,11 @@ mod tests {
 
     #[test]
     fn units_are_said_and_fit() {
-        assert_eq!(time(850.0), "850 us");
+        assert_eq!(time(850.0), "850 µs");
         assert_eq!(time(1_520.0), "1.52 ms");
         assert_eq!(time(2e6), "2.00 s");
+        assert_eq!((tick_time(0.0), tick_time(10_000.0)), ("0".to_owned(), "10 ms".to_owned()));
+        assert_eq!((tick(0.0), tick(0.5), tick(20_000.0)), ("0".into(), "0.5".into(), "20,000".into()));
         assert_eq!(bytes(512.0), "512 B");
         assert_eq!(bytes(4_730.0), "4.62 KiB");
         assert_eq!(bytes(40.0 * 1024.0), "40.0 KiB");

@@ -191,11 +191,11 @@ impl fmt::Display for Summary {
 
 fn write_spent(formatter: &mut fmt::Formatter<'_>, spent: &Spent, noun: &str) -> fmt::Result {
     let requests = spent.requests.max(1) as f64;
-    write!(formatter, "CPU        client {:.1} us per {noun}", spent.client_cpu_us as f64 / requests)?;
+    write!(formatter, "CPU        client {:.1} µs per {noun}", spent.client_cpu_us as f64 / requests)?;
     if let Some(server) = &spent.server {
         write!(
             formatter,
-            ", server {:.1} us and its ledger {:.1} us",
+            ", server {:.1} µs and its ledger {:.1} µs",
             server.cpu_us.saturating_sub(server.ledger_cpu_us) as f64 / requests,
             server.ledger_cpu_us as f64 / requests
         )?;
@@ -243,7 +243,7 @@ mod tests {
         assert!(text.contains("payments/s 200 (100 in 0.500 s)"), "{text}");
         assert!(text.contains("p50 2.0"), "{text}");
         assert!(text.contains("p99 -"), "{text}");
-        assert!(text.contains("client 10.0 us per payment, server 30.0 us and its ledger 20.0 us"), "{text}");
+        assert!(text.contains("client 10.0 µs per payment, server 30.0 µs and its ledger 20.0 µs"), "{text}");
     }
 
     #[test]

@@ -17,22 +17,36 @@ type Pick = fn(&Figures<Option<Spread>>) -> Option<Spread>;
 /// The four plots over the number of users.
 pub(super) fn over_users(comparison: &Comparison) -> Vec<String> {
     let noun = comparison.method.work.noun();
-    let one = |title: String, spacing, pick: Pick, label: fn(f64) -> String| {
+    let one = |title: String, spacing, pick: Pick, label: fn(f64) -> String, tick: fn(f64) -> String| {
         let series =
             comparison.method.plans.iter().map(|&plan| series(comparison, plan, pick, label)).collect();
-        plot(comparison, title, spacing, label, series, None)
+        plot(comparison, title, spacing, tick, series, None)
     };
+    let cpu = format!("Server CPU per {noun}, without the ledger");
     vec![
-        one(format!("{noun}s per second"), Spacing::Linear, |f| f.rate, format::rate),
-        one("99 % are answered within (log scale)".to_owned(), Spacing::Decimal, |f| f.p99_us, format::time),
         one(
-            format!("server CPU per {noun}, without the ledger"),
+            capitalised(&format!("{noun}s per second")),
             Spacing::Linear,
-            |f| f.server_cpu_us,
-            |us| if us == 0.0 { "0".to_owned() } else { format::time(us) },
+            |f| f.rate,
+            format::rate,
+            format::tick,
         ),
+        one(
+            "99 % are answered within (log scale)".to_owned(),
+            Spacing::Decimal,
+            |f| f.p99_us,
+            format::time,
+            format::tick_time,
+        ),
+        one(cpu, Spacing::Linear, |f| f.server_cpu_us, format::time, format::tick_time),
         memory(comparison),
     ]
+}
+
+/// The text with its first letter large.
+pub(super) fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn memory(comparison: &Comparison) -> String {
@@ -47,7 +61,7 @@ fn memory(comparison: &Comparison) -> String {
     let mark = (SERVER_BYTES, "the texts' server: 8 GB");
     plot(
         comparison,
-        "memory of the server (log scale)".to_owned(),
+        "Memory of the server (log scale)".to_owned(),
         Spacing::Binary,
         short_bytes,
         all,
@@ -85,7 +99,7 @@ fn plot(
     comparison: &Comparison,
     title: String,
     spacing: Spacing,
-    label: fn(f64) -> String,
+    tick: fn(f64) -> String,
     series: Vec<Series>,
     mark: Option<(f64, &'static str)>,
 ) -> String {
@@ -105,7 +119,7 @@ fn plot(
         x: Scale::at_values(&users, ACROSS.0, ACROSS.1),
         y: Scale::new(spacing, values, UPWARDS.0, UPWARDS.1),
         x_label: users_label,
-        y_label: label,
+        y_label: tick,
         series,
         mark,
     }
@@ -177,7 +191,7 @@ fn distribution(comparison: &Comparison, users: u32) -> Option<String> {
         x: Scale::at_values(&QUANTILES.map(rarity), ACROSS.0, ACROSS.1),
         y: Scale::new(Spacing::Linear, values, UPWARDS.0, UPWARDS.1),
         x_label: |rarity| percent(1.0 - 1.0 / rarity),
-        y_label: |us| if us == 0.0 { "0".to_owned() } else { format::time(us) },
+        y_label: format::tick_time,
         series,
         mark: None,
     };

@@ -4,6 +4,7 @@
 mod figures;
 mod page;
 mod plot;
+mod rows;
 mod scale;
 mod svg;
 

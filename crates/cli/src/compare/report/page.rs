@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use crate::compare::format;
-use crate::compare::report::figures;
+use crate::compare::report::figures::{self, capitalised};
+use crate::compare::report::rows::rows;
 use crate::compare::report::svg::escape;
-use crate::compare::result::{Comparison, Row};
-use crate::compare::statistics::{Ratio, Spread};
+use crate::compare::result::Comparison;
 use crate::compare::table;
 use crate::compare::verdict::Finding;
 
@@ -47,11 +47,6 @@ fn section(page: &mut String, title: &str, content: &str) {
     let _ = write!(page, "<h2>{title}</h2>\n{content}");
 }
 
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
 fn lead(comparison: &Comparison) -> String {
     let users = comparison.method.users.iter().map(|&users| format::thousands(users.into()));
     let plans = comparison.method.plans.iter().map(|plan| plan.plural());
@@ -90,87 +85,6 @@ fn grid(plots: &[String]) -> String {
         let _ = write!(grid, "<figure>\n{plot}</figure>\n");
     }
     grid + "</div>\n"
-}
-
-fn rows(comparison: &Comparison) -> String {
-    let noun = comparison.method.work.noun();
-    let mut html = format!(
-        "<div class=\"scroll\"><table>\n<thead><tr><th>users</th><th class=\"left\">plan</th><th>{noun}s/s</th>\
-         <th>spread</th><th>ratio</th><th class=\"left\">limited by</th><th>p50 ms</th><th>p99 ms</th>\
-         <th>p99.9 ms</th><th>server CPU &micro;s</th><th>ratio</th><th>ledger CPU &micro;s</th>\
-         <th>client CPU &micro;s</th><th>kernel switches</th><th>coroutine switches</th><th>page faults</th>\
-         <th>touched</th><th>reserved</th><th>connected in</th><th class=\"left\">books</th></tr></thead>\n<tbody>\n"
-    );
-    for row in &comparison.rows {
-        html += &table_row(row);
-    }
-    html += "</tbody></table></div>\n";
-    html += "<p class=\"note\">CPU, switches and faults are per ";
-    html += noun;
-    html += ", the server's without its ledger thread. Ratios are to the thread plan with as many users; <em>same</em>: \
-             the spreads overlap; ~: a single round, which proves nothing. A percentile is shown with ten answers or \
-             more beyond it. Touched: peak of resident memory, page tables and kernel stacks; reserved: peak of the \
-             address space.</p>\n";
-    html
-}
-
-fn table_row(row: &Row) -> String {
-    let users = format::thousands(row.users.into());
-    let start =
-        format!("<tr><td>{users}</td><td class=\"left {}\">{}</td>", row.plan.name(), row.plan.name());
-    if row.rounds == 0 {
-        let why = match (&row.obstacle, &row.broken) {
-            (Some(obstacle), _) => obstacle.to_string(),
-            (None, Some(broken)) => broken.clone(),
-            (None, None) => String::new(),
-        };
-        return format!("{start}<td class=\"left\" colspan=\"18\">not run: {}</td></tr>\n", escape(&why));
-    }
-    let figures = &row.figures;
-    let number = |spread: Option<Spread>, show: fn(f64) -> String| {
-        spread.map_or_else(|| "&ndash;".to_owned(), |spread| escape(&show(spread.median)))
-    };
-    let rate_spread = figures
-        .rate
-        .filter(|spread| spread.rounds > 1)
-        .map(|spread| format!("{}&ndash;{}", format::rate(spread.low), format::rate(spread.high)));
-    let cells = [
-        number(figures.rate, format::rate),
-        rate_spread.unwrap_or_else(|| "&ndash;".to_owned()),
-        ratio(row.rate_ratio),
-        format!("\u{1}{}", row.limiter.map(|limiter| limiter.to_string()).unwrap_or_default()),
-        number(figures.p50_us, format::milliseconds),
-        number(figures.p99_us, format::milliseconds),
-        number(figures.p999_us, format::milliseconds),
-        number(figures.server_cpu_us, format::short),
-        ratio(row.cpu_ratio),
-        number(figures.ledger_cpu_us, format::short),
-        number(figures.client_cpu_us, format::short),
-        number(figures.kernel_switches, format::short),
-        number(figures.coroutine_switches, format::short),
-        number(figures.page_faults, format::short),
-        number(figures.touched_bytes, format::bytes),
-        number(figures.reserved_bytes, format::bytes),
-        number(figures.connect_seconds, |seconds| format::time(seconds * 1e6)),
-        format!("\u{1}{}", if row.books_balance == Some(true) { "balanced" } else { "WRONG" }),
-    ];
-    let cells: String = cells
-        .iter()
-        .map(|cell| match cell.strip_prefix('\u{1}') {
-            Some(text) => format!("<td class=\"left\">{text}</td>"),
-            None => format!("<td>{cell}</td>"),
-        })
-        .collect();
-    format!("{start}{cells}</tr>\n")
-}
-
-fn ratio(ratio: Option<Ratio>) -> String {
-    match ratio {
-        None => "&ndash;".to_owned(),
-        Some(Ratio::NoDifference) => "<em>same</em>".to_owned(),
-        Some(Ratio::Differs(ratio)) => format!("{}&times;", format::ratio(ratio)),
-        Some(Ratio::Unjudged(ratio)) => format!("~{}&times;", format::ratio(ratio)),
-    }
 }
 
 fn verdicts(comparison: &Comparison) -> String {

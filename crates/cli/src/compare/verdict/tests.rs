@@ -60,7 +60,7 @@ fn coroutines_ahead() {
     assert_finding(&verdicts, "at least 4 MB", InPart, "4.00 MiB of addresses");
     assert_finding(&verdicts, "at least 4 MB", InPart, "touches 40.0 KiB");
     assert_finding(&verdicts, "39 GB", InPart, "39.1 GiB reserved, 399 MiB touched");
-    assert_finding(&verdicts, "switching eats", Holds, "10,000: 2.10 kernel switches and 60.0 us");
+    assert_finding(&verdicts, "switching eats", Holds, "10,000: 2.10 kernel switches and 60.0 µs");
     assert_finding(&verdicts, "needs only KB", InPart, "touch 10.0 KiB");
     assert_finding(&verdicts, "fit into 8 GB", Holds, "210,000 threads or 840,000 coroutines");
     assert_finding(&verdicts, "few users", Holds, "no difference");
@@ -82,7 +82,7 @@ fn coroutines_behind() {
         (1_000, Coroutine, 8_000.0, 45.0),
     ]);
     use Finding::NotHere;
-    assert_finding(&verdicts, "switching eats", NotHere, "1,000: 2.10 kernel switches and 35.0 us");
+    assert_finding(&verdicts, "switching eats", NotHere, "1,000: 2.10 kernel switches and 35.0 µs");
     assert_finding(&verdicts, "few users", NotHere, "0.80 times");
     assert_finding(&verdicts, "The more threads", NotHere, "1,000 users: 0.80 times");
     assert_finding(&verdicts, "I/O-heavy", NotHere, "0.80 times");
