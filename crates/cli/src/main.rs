@@ -3,6 +3,7 @@
 mod compare;
 mod exit_code;
 mod load;
+mod parent;
 mod serve;
 mod size;
 
@@ -14,20 +15,30 @@ use crate::exit_code::ExitCode;
 #[derive(Parser)]
 #[command(name = "ropewalk", version, about, max_term_width = 100)]
 struct Cli {
+    /// End by SIGKILL as soon as process PID ends, which must be the one that starts this command
+    #[arg(long, global = true, value_name = "PID")]
+    parent: Option<u32>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    Compare(compare::Args),
+    Compare(Box<compare::Args>),
     Serve(Box<serve::Args>),
     Load(load::Args),
 }
 
 fn main() -> std::process::ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Compare(args) => compare::run(args),
+    let Cli { parent, command } = Cli::parse();
+    if let Some(parent) = parent {
+        if let Err(error) = parent::end_with(parent) {
+            eprintln!("ropewalk: {error}");
+            return ExitCode::Failure.into();
+        }
+    }
+    let outcome = match command {
+        Command::Compare(args) => compare::run(*args),
         Command::Serve(args) => serve::run(&args),
         Command::Load(args) => load::run(args),
     };

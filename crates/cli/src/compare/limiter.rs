@@ -1,0 +1,149 @@
+//! What held the payments back: the ledger, the server's CPU, the client, or that there were too few users.
+//!
+//! Computed from how busy each of them was while the payment clock ran. The ledger is one thread that computes or
+//! waits for the disk, so its share is its CPU time plus the number of its commits times what one sync of this disk
+//! takes. The machine's processors are shared by server and client; when they are nearly all busy, whoever uses more
+//! of them is what limits.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::load::Spent;
+
+/// What kept a cell from going faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Limiter {
+    /// The one ledger thread is busy nearly all the time.
+    Ledger,
+    /// The processors are busy, most of all with the server.
+    ServerCpu,
+    /// The processors are busy, most of all with the load generator, or its one worker is.
+    Client,
+    /// Nothing is busy: the users wait for their own replies before they send again.
+    Users,
+}
+
+impl fmt::Display for Limiter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Ledger => "ledger",
+            Self::ServerCpu => "server CPU",
+            Self::Client => "client",
+            Self::Users => "users",
+        })
+    }
+}
+
+/// How busy each part was; 1 is one processor busy all the time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Shares {
+    /// The ledger thread, its waits for the disk included.
+    pub(crate) ledger: f64,
+    /// The ledger thread's CPU time alone.
+    pub(crate) ledger_cpu: f64,
+    /// The server's CPU time without the ledger thread.
+    pub(crate) server_cpu: f64,
+    /// The load generator's CPU time.
+    pub(crate) client_cpu: f64,
+}
+
+impl Shares {
+    /// The shares in what was spent on a disk where one sync takes `sync_us`; `None` when the server gave no
+    /// counters.
+    pub(crate) fn of(spent: &Spent, sync_us: f64) -> Option<Self> {
+        let server = spent.server.as_ref()?;
+        let wall_us = spent.seconds * 1e6;
+        if wall_us <= 0.0 {
+            return None;
+        }
+        let ledger_cpu = server.ledger_cpu_us as f64 / wall_us;
+        Some(Self {
+            ledger: (ledger_cpu + server.groups as f64 * sync_us / wall_us).min(1.0),
+            ledger_cpu,
+            server_cpu: server.cpu_us.saturating_sub(server.ledger_cpu_us) as f64 / wall_us,
+            client_cpu: spent.client_cpu_us as f64 / wall_us,
+        })
+    }
+
+    /// What limits, on a machine with so many processors.
+    pub(crate) fn limiter(&self, processors: usize) -> Limiter {
+        let processors = processors.max(1) as f64;
+        if self.ledger >= BUSY {
+            return Limiter::Ledger;
+        }
+        let all = self.ledger_cpu + self.server_cpu + self.client_cpu;
+        if all >= BUSY * processors {
+            return if self.client_cpu > self.server_cpu.max(self.ledger_cpu) {
+                Limiter::Client
+            } else if self.ledger_cpu > self.server_cpu {
+                Limiter::Ledger
+            } else {
+                Limiter::ServerCpu
+            };
+        }
+        // The load generator has one worker: one busy processor is all it can use.
+        if self.client_cpu >= BUSY {
+            return Limiter::Client;
+        }
+        Limiter::Users
+    }
+}
+
+/// Busy for so large a part of the time is as good as always: readings and clocks do not agree to the last percent.
+const BUSY: f64 = 0.85;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::ServerCounters;
+
+    fn spent(client_ms: u64, server_ms: u64, ledger_ms: u64, groups: u64) -> Spent {
+        Spent {
+            seconds: 1.0,
+            requests: 1_000,
+            client_cpu_us: client_ms * 1_000,
+            server: Some(ServerCounters {
+                cpu_us: (server_ms + ledger_ms) * 1_000,
+                ledger_cpu_us: ledger_ms * 1_000,
+                groups,
+                ..ServerCounters::default()
+            }),
+        }
+    }
+
+    fn limiter(client_ms: u64, server_ms: u64, ledger_ms: u64, groups: u64) -> Limiter {
+        Shares::of(&spent(client_ms, server_ms, ledger_ms, groups), 1_000.0).unwrap().limiter(2)
+    }
+
+    #[test]
+    fn a_ledger_that_computes_or_waits_for_the_disk_all_the_time_limits() {
+        assert_eq!(limiter(300, 300, 900, 0), Limiter::Ledger);
+        assert_eq!(limiter(100, 100, 100, 800), Limiter::Ledger);
+    }
+
+    #[test]
+    fn on_busy_processors_the_one_who_uses_most_limits() {
+        assert_eq!(limiter(500, 1_000, 400, 0), Limiter::ServerCpu);
+        assert_eq!(limiter(1_000, 500, 400, 0), Limiter::Client);
+        assert_eq!(limiter(500, 600, 800, 0), Limiter::Ledger);
+    }
+
+    #[test]
+    fn a_client_with_its_one_worker_busy_limits() {
+        assert_eq!(limiter(900, 300, 300, 0), Limiter::Client);
+    }
+
+    #[test]
+    fn where_nothing_is_busy_there_are_too_few_users() {
+        assert_eq!(limiter(100, 200, 100, 100), Limiter::Users);
+    }
+
+    #[test]
+    fn without_counters_nothing_is_said() {
+        let mut blind = spent(1, 1, 1, 1);
+        blind.server = None;
+        assert_eq!(Shares::of(&blind, 1.0), None);
+    }
+}

@@ -1,0 +1,11 @@
+//! The report: one HTML file that needs nothing else, with the result in a sentence, plots, tables, verdicts, and how
+//! to repeat it.
+
+mod figures;
+mod page;
+mod plot;
+mod rows;
+mod scale;
+mod svg;
+
+pub(crate) use page::page;

@@ -1,0 +1,201 @@
+//! The page around the plots.
+
+use std::fmt::Write as _;
+
+use crate::compare::format;
+use crate::compare::report::figures::{self, capitalised};
+use crate::compare::report::rows::rows;
+use crate::compare::report::svg::escape;
+use crate::compare::result::Comparison;
+use crate::compare::table;
+use crate::compare::verdict::Finding;
+
+/// The style sheet: system fonts, and every colour twice, for light and dark.
+const STYLE: &str = include_str!("style.css");
+
+/// The whole report.
+pub(crate) fn page(comparison: &Comparison) -> String {
+    let title = comparison.in_short.trim_start_matches("In short: ");
+    let mut page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>Ropewalk: threads and coroutines compared</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <p class=\"kicker\">Ropewalk {} &middot; {}</p>\n<h1>{}</h1>\n<p class=\"lead\">{}</p>\n",
+        escape(&comparison.machine.version),
+        escape(&comparison.machine.started),
+        escape(&capitalised(title)),
+        escape(&lead(comparison)),
+    );
+    page += &warnings(comparison);
+    section(&mut page, "By number of users", &grid(&figures::over_users(comparison)));
+    page += "<p class=\"note\">Dots are medians of the rounds, bars the smallest and largest value. Point at a dot for its \
+             figures.</p>\n";
+    let latencies = figures::latencies(comparison);
+    if !latencies.is_empty() {
+        section(&mut page, "How long an answer takes", &grid(&latencies));
+        page += "<p class=\"note\">All rounds together. A line ends where fewer than ten answers lie beyond.</p>\n";
+    }
+    section(&mut page, "All figures", &rows(comparison));
+    section(&mut page, "What the texts say, and what this machine says", &verdicts(comparison));
+    section(&mut page, "Machine and method", &method(comparison));
+    section(&mut page, "Repeat it", &repeat(comparison));
+    page + "</main>\n</body>\n</html>\n"
+}
+
+fn section(page: &mut String, title: &str, content: &str) {
+    let _ = write!(page, "<h2>{title}</h2>\n{content}");
+}
+
+fn lead(comparison: &Comparison) -> String {
+    let users = comparison.method.users.iter().map(|&users| format::thousands(users.into()));
+    let plans = comparison.method.plans.iter().map(|plan| plan.plural());
+    format!(
+        "{} people at once against the same service on a real database, served by {}. Every payment was checked in the \
+         books afterwards.",
+        users.collect::<Vec<_>>().join(", "),
+        plans.collect::<Vec<_>>().join(" and by ")
+    )
+}
+
+/// What a reader has to know before the first figure.
+fn warnings(comparison: &Comparison) -> String {
+    let mut warnings = Vec::new();
+    if comparison.rows.iter().any(|row| row.books_balance == Some(false)) {
+        warnings.push("The books do not balance. Nothing below counts.".to_owned());
+    }
+    if comparison.interrupted {
+        warnings.push("The run was interrupted; this is what was finished.".to_owned());
+    }
+    if !comparison.machine.release_build {
+        warnings.push("Made with a debug build: the figures mean little.".to_owned());
+    }
+    if !comparison.machine.disk.durable {
+        warnings.push(format!(
+            "The database was on {}, in memory: payments were not durable, and a sync cost nothing.",
+            comparison.machine.disk.file_system
+        ));
+    }
+    warnings.iter().map(|warning| format!("<p class=\"warning\">{}</p>\n", escape(warning))).collect()
+}
+
+fn grid(plots: &[String]) -> String {
+    let mut grid = "<div class=\"grid\">\n".to_owned();
+    for plot in plots {
+        let _ = write!(grid, "<figure>\n{plot}</figure>\n");
+    }
+    grid + "</div>\n"
+}
+
+fn verdicts(comparison: &Comparison) -> String {
+    let mut html = "<dl class=\"verdicts\">\n".to_owned();
+    for verdict in &comparison.verdicts {
+        let class = match verdict.finding {
+            Finding::Holds => "holds",
+            Finding::InPart => "in-part",
+            Finding::NotHere => "not-here",
+            Finding::NotMeasured => "not-measured",
+        };
+        let _ = writeln!(
+            html,
+            "<dt>&ldquo;{}&rdquo;</dt>\n<dd><span class=\"badge {class}\">{}</span> {}</dd>",
+            escape(&verdict.claim),
+            verdict.finding,
+            escape(&capitalised(&verdict.text))
+        );
+    }
+    html + "</dl>\n"
+}
+
+fn method(comparison: &Comparison) -> String {
+    let machine = &comparison.machine;
+    let facts = [
+        ("Processor", format!("{}, {} CPUs", machine.processor, machine.processors)),
+        ("Memory", format::bytes(machine.memory_bytes as f64)),
+        ("Kernel", machine.kernel.clone()),
+        (
+            "Database",
+            format!(
+                "SQLite, WAL, synced at every commit; in {} on {}, where one sync takes {}",
+                machine.disk.directory,
+                machine.disk.file_system,
+                format::time(machine.disk.sync_us)
+            ),
+        ),
+        ("Method", table::method_line(&comparison.method)),
+        (
+            "Fairness",
+            "The server is a fresh process on a fresh database for every cell. The users are another process, the same \
+             program for every plan, and share the machine with the server. Rounds are interleaved, and the plans take \
+             turns to go first. The payment clock starts when all users are connected and the warm-up is over; each user \
+             pays again when the last payment is answered."
+                .to_owned(),
+        ),
+        (
+            "Books",
+            "After each cell the ledger is read and held against what the users sent and were told: no cent made or lost, \
+             every acknowledged payment there exactly once, nothing there that nobody sent, every refusal justified."
+                .to_owned(),
+        ),
+    ];
+    let mut html = "<dl class=\"facts\">\n".to_owned();
+    for (name, value) in facts {
+        let _ = writeln!(html, "<dt>{name}</dt><dd>{}</dd>", escape(&value));
+    }
+    html + "</dl>\n"
+}
+
+fn repeat(comparison: &Comparison) -> String {
+    let command = escape(&comparison.command);
+    let arguments = command.strip_prefix("ropewalk ").unwrap_or(&command);
+    format!(
+        "<p>In the source tree, with nothing but Rust and a C compiler installed:</p>\n\
+         <pre>cargo run --release -- {arguments}</pre>\n\
+         <p>Add <code>--json FILE</code> for all figures of every cell.</p>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::plan::Plan::{Coroutine, Thread};
+    use crate::compare::sample;
+
+    fn comparison() -> Comparison {
+        let cells = sample::rounds(&[(10, Thread, 5_000.0, 40.0), (10, Coroutine, 10_000.0, 20.0)]);
+        sample::comparison(sample::method(&[Thread, Coroutine], &[10]), cells)
+    }
+
+    #[test]
+    fn the_page_needs_nothing_from_elsewhere() {
+        let page = page(&comparison());
+        for foreign in ["http:", "https:", "<script", "<link", "@import", "url("] {
+            assert!(!page.contains(foreign), "{foreign}");
+        }
+        assert_eq!(page.matches("<svg").count(), 5);
+        assert!(page.contains("<h1>With 10 users coroutines made 2.00 times"), "{page}");
+        assert!(page.contains("cargo run --release -- compare --plans") || page.contains("-- compare<"));
+    }
+
+    #[test]
+    fn what_should_worry_a_reader_stands_at_the_top() {
+        let mut odd = comparison();
+        assert!(!page(&odd).contains("class=\"warning\""));
+        odd.rows[0].books_balance = Some(false);
+        odd.machine.release_build = false;
+        odd.machine.disk.durable = false;
+        odd.interrupted = true;
+        assert_eq!(page(&odd).matches("class=\"warning\"").count(), 4);
+    }
+
+    #[test]
+    fn text_from_outside_cannot_become_markup() {
+        let mut odd = comparison();
+        odd.machine.processor = "<b>CPU</b>".into();
+        odd.rows[0].rounds = 0;
+        odd.rows[0].broken = Some("<i>died</i>".into());
+        let page = page(&odd);
+        assert!(!page.contains("<b>") && !page.contains("<i>"), "{page}");
+        assert!(page.contains("not run: &lt;i&gt;died"), "{page}");
+    }
+}
