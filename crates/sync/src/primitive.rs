@@ -127,3 +127,28 @@ pub mod futex {
         }
     }
 }
+
+/// System calls that another thread can end; loom has no kernel to model them with.
+#[cfg(not(loom))]
+pub use ropewalk_sys::interruptible;
+
+/// The same names for loom, whose models wait for no descriptor.
+#[cfg(loom)]
+pub mod interruptible {
+    use std::io;
+    use std::os::fd::BorrowedFd;
+    use std::time::Instant;
+
+    pub use ropewalk_sys::interruptible::{SUSPENDED, ThreadId, interrupt};
+    use ropewalk_sys::poll::{Interest, Polled};
+
+    use super::AtomicU32;
+
+    /// Not modelled.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn poll(_: &AtomicU32, _: BorrowedFd<'_>, _: Interest, _: Option<Instant>) -> io::Result<Polled> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}

@@ -12,9 +12,9 @@ compile_error!(
 pub mod epoll;
 pub mod eventfd;
 pub mod futex;
+pub mod interruptible;
 pub mod limits;
 pub mod memory;
 pub mod poll;
 pub mod segv;
-pub mod signal;
 pub mod uring;

@@ -4,11 +4,11 @@ use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use ropewalk_sync::clock;
-use ropewalk_sync::park::{Wait, WaitReason};
+use ropewalk_sync::park::{self, Wait, WaitReason, interruptible};
 use ropewalk_sync::source::Source;
 use rustix::io::Errno;
 use rustix::net::{
@@ -119,11 +119,21 @@ pub struct TcpStream {
     socket: Socket,
     read_limit: Limit,
     write_limit: Limit,
+    /// The limit that the socket itself keeps for reads that block in it (`SO_RCVTIMEO`).
+    socket_limit: Limit,
+    /// Whether no other handle can change the socket's limit.
+    exclusive: AtomicBool,
 }
 
 impl TcpStream {
-    fn new(socket: Socket) -> Self {
-        Self { socket, read_limit: Limit::default(), write_limit: Limit::default() }
+    fn new(socket: Socket, exclusive: bool) -> Self {
+        Self {
+            socket,
+            read_limit: Limit::default(),
+            write_limit: Limit::default(),
+            socket_limit: Limit::default(),
+            exclusive: AtomicBool::new(exclusive),
+        }
     }
 
     /// Connects to the first of `address` that accepts.
@@ -183,7 +193,7 @@ impl TcpStream {
         })?;
         // Everything else asks for non-blocking by the call; the descriptor behaves as any other if it is handed on.
         rustix::io::ioctl_fionbio(&socket.fd, false)?;
-        Ok(Self::new(socket))
+        Ok(Self::new(socket, true))
     }
 
     /// The address of the other end.
@@ -224,7 +234,8 @@ impl TcpStream {
     /// `EMFILE` where no descriptor is left (raise `ulimit -n`).
     pub fn try_clone(&self) -> io::Result<Self> {
         let fd = self.socket.fd.try_clone()?;
-        let clone = Self::new(fd.into());
+        self.exclusive.store(false, Relaxed);
+        let clone = Self::new(fd.into(), false);
         clone.read_limit.0.store(self.read_limit.0.load(Relaxed), Relaxed);
         clone.write_limit.0.store(self.write_limit.0.load(Relaxed), Relaxed);
         Ok(clone)
@@ -317,10 +328,32 @@ impl TcpStream {
     }
 
     fn receive(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+        // A thread waits in `recv` itself, as it would in std: one system call for each read.
+        if self.exclusive.load(Relaxed) && park::may_block() {
+            self.keep_limit_in_socket()?;
+            let wait = Wait::new(WaitReason::SocketRead).fallible();
+            return park::call(&wait, |word| {
+                interruptible::recv(word, self.socket.fd.as_fd(), buffer, flags.bits())
+            });
+        }
         self.socket.attempt(ForRead, &self.read_limit.wait(WaitReason::SocketRead), || {
             let (length, _) = recv(&self.socket.fd, &mut *buffer, flags | RecvFlags::DONTWAIT)?;
             Ok(length)
         })
+    }
+}
+
+impl TcpStream {
+    /// Has the socket itself keep the limit of reads. Costs a system call only when the limit has changed.
+    fn keep_limit_in_socket(&self) -> io::Result<()> {
+        let wanted = self.read_limit.0.load(Relaxed);
+        if self.socket_limit.0.load(Relaxed) != wanted {
+            // The kernel counts in microseconds, and takes 0 for "for ever".
+            let limit = self.read_limit.get().map(|limit| limit.max(Duration::from_micros(1)));
+            sockopt::set_socket_timeout(&self.socket.fd, sockopt::Timeout::Recv, limit)?;
+            self.socket_limit.0.store(wanted, Relaxed);
+        }
+        Ok(())
     }
 }
 
@@ -391,7 +424,7 @@ impl AsFd for TcpStream {
 impl From<OwnedFd> for TcpStream {
     /// Takes over a connected TCP socket; whether it is in blocking mode does not matter and is not changed.
     fn from(fd: OwnedFd) -> Self {
-        Self::new(fd.into())
+        Self::new(fd.into(), false)
     }
 }
 
@@ -468,7 +501,7 @@ impl TcpListener {
             .socket
             .attempt(ForRead, &wait, || Ok(acceptfrom_with(&self.socket.fd, SocketFlags::CLOEXEC)?))?;
         let address = address.ok_or(io::ErrorKind::ConnectionAborted)?.try_into()?;
-        Ok((TcpStream::new(fd.into()), address))
+        Ok((TcpStream::new(fd.into(), true), address))
     }
 
     /// The connections as they come; never ends.

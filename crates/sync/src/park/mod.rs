@@ -29,6 +29,8 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::primitive::AtomicU32;
+
 mod reason;
 mod thread;
 mod waiter;
@@ -39,8 +41,8 @@ pub use self::reason::{Wait, WaitReason};
 pub use self::thread::{ThreadParker, adopt_thread};
 pub use self::waiter::{Waiter, unwinding_switches};
 pub use self::watched::{Home, Registration, Watched};
+pub use crate::primitive::interruptible;
 pub use ropewalk_sys::poll::Interest;
-
 /// How one plan sleeps and is woken. Implemented once for each plan, used only by this module.
 ///
 /// # Safety
@@ -384,6 +386,50 @@ pub(crate) fn poll(fd: BorrowedFd<'_>, interest: Interest, wait: &Wait) -> io::R
         waiter.end_wait();
         polled.map(Ok)
     })
+}
+
+/// Whether the calling task waits best in a system call that blocks: a thread without a deadline of its own to keep.
+#[must_use]
+pub fn may_block() -> bool {
+    with_current(|current| {
+        let waiter = current.waiter();
+        !waiter.is_coroutine() && !waiter.has_deadline()
+    })
+}
+
+/// Does `operation`, a system call that blocks and that the word it is given can interrupt, until it has a result.
+///
+/// # Errors
+/// What `operation` gives, but not [`Interrupted`](io::ErrorKind::Interrupted).
+///
+/// # Waits
+/// As long as it blocks.
+///
+/// # Cancellation
+/// Unwinds a cancelled task; a call that has a result returns it.
+pub fn call<R>(wait: &Wait, mut operation: impl FnMut(&AtomicU32) -> io::Result<R>) -> io::Result<R> {
+    loop {
+        let interrupt = with_current(|current| {
+            let waiter = current.waiter();
+            if let Some(interrupt) = waiter.interruption(wait) {
+                return Err(interrupt);
+            }
+            if !waiter.word().fall_asleep(word::Sleep::Suspended) {
+                return Ok(None);
+            }
+            waiter.begin_wait(wait);
+            let result = operation(waiter.word().as_atomic());
+            waiter.end_wait();
+            waiter.word().wake_up();
+            Ok(Some(result))
+        });
+        match interrupt {
+            Ok(Some(Err(error))) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(Some(result)) => return result,
+            Ok(None) => {}
+            Err(interrupt) => return Err(interrupt.deliver().into()),
+        }
+    }
 }
 
 /// Sleeps for at least `duration`.

@@ -7,14 +7,14 @@ use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use ropewalk_sys::poll::{self, Interest};
-use ropewalk_sys::signal::{self, ThreadId};
+use ropewalk_sys::poll::Interest;
 
+use super::interruptible::{self, ThreadId};
 use super::word::Sleep;
 use super::{CURRENT, Park, Waiter, Watched};
 
-/// The waiting half of a thread: for memory it sleeps in a futex, for a descriptor in `ppoll` on that descriptor alone,
-/// which a signal to the thread ends. No other thread and no other descriptor takes part.
+/// The waiting half of a thread: for memory it sleeps in a futex, for a descriptor in a system call on that descriptor
+/// alone, which a signal to the thread ends. No other thread and no other descriptor takes part.
 #[derive(Debug)]
 pub struct ThreadParker {
     waiter: Waiter,
@@ -29,11 +29,10 @@ impl ThreadParker {
         Self { waiter: Waiter::new(false), thread: OnceLock::new() }
     }
 
-    /// Ends the thread's sleep in `ppoll`, or the next one.
+    /// Ends the thread's sleep in a system call. Its word was changed before.
     pub fn interrupt(&self) {
-        // Suspended means in `ppoll`, or just before it: the signal is blocked until the call lets it in.
         if let Some(&thread) = self.thread.get() {
-            signal::interrupt(thread);
+            interruptible::interrupt(thread);
         }
     }
 
@@ -75,7 +74,7 @@ unsafe impl Park for ThreadParker {
         if !self.waiter.word().fall_asleep(Sleep::Suspended) {
             return Ok(());
         }
-        let polled = poll::wait(fd, interest, deadline);
+        let polled = interruptible::poll(self.waiter.word().as_atomic(), fd, interest, deadline);
         self.waiter.word().wake_up();
         // Ready, late or interrupted: the caller tries its operation, and looks at the clock and at who called it.
         polled.map(drop)

@@ -196,6 +196,11 @@ impl Waiter {
         clock::instant(self.deadline.load(Relaxed))
     }
 
+    /// Owner: whether a wait may have to end before what it waits for, by the clock.
+    pub(super) fn has_deadline(&self) -> bool {
+        self.deadline.load(Relaxed) != NEVER || self.shield.load(Relaxed) != 0
+    }
+
     /// Owner: enters or leaves a `timeout`: sets the deadline that every wait in it obeys. Returns the one before.
     pub fn set_timeout_deadline(&self, deadline: Option<Instant>) -> Option<Instant> {
         let before = self.timeout_deadline();

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `EMPTY` | the owner runs, nobody has called |
 //! | `NOTIFIED` | somebody has called since the owner last looked |
-//! | `SUSPENDED` | the owner sleeps where its plan puts it: a coroutine off its worker, a thread in `ppoll` |
+//! | `SUSPENDED` | the owner sleeps where its plan puts it: a coroutine off its worker, a thread in a system call |
 //! | `BLOCKED` | the owner's thread sleeps in a futex on this very word |
 //!
 //! Only the owner leaves `EMPTY` for a sleeping state, and only the owner goes back to `EMPTY`; everybody may make it
@@ -22,7 +22,8 @@ use crate::primitive::{AtomicU32, Ordering};
 
 const EMPTY: u32 = 0;
 const NOTIFIED: u32 = 1;
-const SUSPENDED: u32 = 2;
+/// As the assembly of interruptible system calls has it.
+const SUSPENDED: u32 = ropewalk_sys::interruptible::SUSPENDED;
 const BLOCKED: u32 = 3;
 
 /// How the owner of a [`WakeWord`] is about to sleep.

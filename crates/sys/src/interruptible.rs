@@ -1,0 +1,212 @@
+//! System calls that another thread can end, without a race and at no cost.
+//!
+//! A thread that sleeps in the kernel is woken by a signal to it ([`interrupt`]). The old difficulty is the moment between
+//! the last look whether somebody has called and the sleep: a signal that is handled just there is lost, and the thread
+//! sleeps for ever. Masks (`ppoll`) close the gap for calls that take one; here it is closed for every call, as musl's
+//! cancellation points do (musl, `src/thread/*/syscall_cp.s`, "cancellation points without races"): the look and the
+//! system call stand between two labels in one piece of assembly, and the handler moves a thread that it finds between
+//! the labels behind them, to where the call returns `EINTR`.
+//!
+//! ```text
+//!     begin:  is the word still SUSPENDED?   no -> abort
+//!             system call                        <- a call that was interrupted stands here again (SA_RESTART)
+//!     end:    return its result
+//!     abort:  return -EINTR
+//! ```
+//!
+//! A call that has a result returns it: its program counter is `end`. Signals that arrive anywhere else do nothing, and
+//! every other system call of the program is restarted by the kernel as if nothing had been.
+//!
+//! `SIGURG` is the signal, as in Go's runtime: its default action is to be ignored, and programs that ask for out-of-band
+//! data are all but extinct.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+use std::sync::Once;
+use std::sync::atomic::AtomicU32;
+use std::time::Instant;
+
+use crate::poll::{Interest, Polled};
+
+const WAKE: libc::c_int = libc::SIGURG;
+
+/// What the word holds while its owner may sleep: the value that the assembly compares with.
+pub const SUSPENDED: u32 = 2;
+
+#[cfg(target_arch = "x86_64")]
+std::arch::global_asm!(
+    // (rdi: word, rsi: number, rdx: six arguments) -> rax
+    ".text",
+    ".p2align 4",
+    "ropewalk_interruptible:",
+    "mov rax, rsi",
+    "mov r11, rdi",
+    "mov rcx, rdx",
+    "mov rdi, [rcx]",
+    "mov rsi, [rcx + 8]",
+    "mov rdx, [rcx + 16]",
+    "mov r10, [rcx + 24]",
+    "mov r8, [rcx + 32]",
+    "mov r9, [rcx + 40]",
+    "ropewalk_interruptible_begin:",
+    "cmp dword ptr [r11], {suspended}",
+    "jne ropewalk_interruptible_abort",
+    "syscall",
+    "ropewalk_interruptible_end:",
+    "ret",
+    "ropewalk_interruptible_abort:",
+    "mov rax, -{eintr}",
+    "ret",
+    suspended = const SUSPENDED,
+    eintr = const libc::EINTR,
+);
+
+#[cfg(target_arch = "aarch64")]
+std::arch::global_asm!(
+    // (x0: word, x1: number, x2: six arguments) -> x0
+    ".text",
+    ".p2align 4",
+    "ropewalk_interruptible:",
+    "mov x9, x0",
+    "mov x8, x1",
+    "mov x10, x2",
+    "ldp x0, x1, [x10]",
+    "ldp x2, x3, [x10, #16]",
+    "ldp x4, x5, [x10, #32]",
+    "ropewalk_interruptible_begin:",
+    "ldr w11, [x9]",
+    "cmp w11, #{suspended}",
+    "b.ne ropewalk_interruptible_abort",
+    "svc #0",
+    "ropewalk_interruptible_end:",
+    "ret",
+    "ropewalk_interruptible_abort:",
+    "mov x0, #-{eintr}",
+    "ret",
+    suspended = const SUSPENDED,
+    eintr = const libc::EINTR,
+);
+
+unsafe extern "C" {
+    fn ropewalk_interruptible(
+        word: *const AtomicU32,
+        number: libc::c_long,
+        arguments: *const [usize; 6],
+    ) -> isize;
+    safe static ropewalk_interruptible_begin: u8;
+    safe static ropewalk_interruptible_end: u8;
+    safe static ropewalk_interruptible_abort: u8;
+}
+
+extern "C" fn on_wake(_signal: libc::c_int, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let begin = (&raw const ropewalk_interruptible_begin).addr();
+    let end = (&raw const ropewalk_interruptible_end).addr();
+    let abort = (&raw const ropewalk_interruptible_abort).addr();
+    // SAFETY: the kernel passes a ucontext_t to a handler with SA_SIGINFO. Between the labels the code has pushed
+    // nothing and changed no register that its caller keeps, so it may go on at `abort`.
+    unsafe {
+        let context = &mut *context.cast::<libc::ucontext_t>();
+        #[cfg(target_arch = "x86_64")]
+        let counter = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
+        #[cfg(target_arch = "aarch64")]
+        let counter = &mut context.uc_mcontext.pc;
+        if (begin..end).contains(&(*counter as usize)) {
+            *counter = abort as _;
+        }
+    }
+}
+
+fn install_handler() {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        // SAFETY: an all-zero sigaction is valid; the handler touches nothing but the context that it is given.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = on_wake as *const () as usize;
+            action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO | libc::SA_ONSTACK;
+            libc::sigaction(WAKE, &raw const action, ptr::null_mut());
+        }
+    });
+}
+
+/// Names a thread of this process for [`interrupt`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadId(libc::pid_t);
+
+impl ThreadId {
+    /// The calling thread, which can be interrupted from now on.
+    #[must_use]
+    pub fn current() -> Self {
+        install_handler();
+        Self(rustix::thread::gettid().as_raw_nonzero().get())
+    }
+}
+
+/// Ends the call of this module that the thread is in, or about to make, if its word is no longer [`SUSPENDED`] (change
+/// it first). A thread that has ended meanwhile is left alone.
+pub fn interrupt(thread: ThreadId) {
+    // SAFETY: tgkill takes three numbers and touches no memory of ours.
+    unsafe {
+        libc::syscall(libc::SYS_tgkill, libc::getpid(), thread.0, WAKE);
+    }
+}
+
+/// # Safety
+/// The arguments are valid for the call.
+unsafe fn call(word: &AtomicU32, number: libc::c_long, arguments: [usize; 6]) -> io::Result<usize> {
+    // SAFETY: the word and the arguments live until the call returns; the rest is the caller's promise.
+    let result = unsafe { ropewalk_interruptible(word, number, &raw const arguments) };
+    usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result as i32))
+}
+
+fn raw(fd: BorrowedFd<'_>) -> usize {
+    fd.as_raw_fd() as usize
+}
+
+/// Receives from a socket in blocking mode, waiting as long as that does (`SO_RCVTIMEO`).
+///
+/// # Errors
+/// `EINTR` if the word is not [`SUSPENDED`], or interrupted; `EAGAIN` when the socket's own time limit has passed; else
+/// what `recv(2)` says.
+pub fn recv(word: &AtomicU32, fd: BorrowedFd<'_>, buffer: &mut [u8], flags: u32) -> io::Result<usize> {
+    let (start, length) = (buffer.as_mut_ptr().expose_provenance(), buffer.len());
+    // SAFETY: the kernel writes to `buffer` only, which is borrowed for the call.
+    unsafe { call(word, libc::SYS_recvfrom, [raw(fd), start, length, flags as usize, 0, 0]) }
+}
+
+/// Waits until `fd` is ready, or in error, or hung up; or until the deadline.
+///
+/// # Errors
+/// What `ppoll(2)` says: `ENOMEM`, or `EINVAL` where the limit of open files is below one.
+pub fn poll(
+    word: &AtomicU32,
+    fd: BorrowedFd<'_>,
+    interest: Interest,
+    deadline: Option<Instant>,
+) -> io::Result<Polled> {
+    let mut entry = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: match interest {
+            Interest::Read => libc::POLLIN | libc::POLLRDHUP,
+            Interest::Write => libc::POLLOUT,
+        },
+        revents: 0,
+    };
+    let mut timeout = deadline.map(|deadline| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        libc::timespec {
+            tv_sec: left.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        }
+    });
+    let timeout = timeout.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
+    let arguments = [(&raw mut entry).expose_provenance(), 1, timeout.expose_provenance(), 0, 0, 0];
+    // SAFETY: one valid pollfd, a null or live timespec (the kernel writes the rest of the time there), no mask.
+    match unsafe { call(word, libc::SYS_ppoll, arguments) } {
+        Ok(0) => Ok(Polled::TimedOut),
+        Ok(_) => Ok(Polled::Ready),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Polled::Interrupted),
+        Err(error) => Err(error),
+    }
+}
