@@ -1,4 +1,46 @@
 //! Run a Rust function as a coroutine, a thread or a process: same verbs, same handle.
+//!
+//! (Processes: not yet.) A *task* is what you hold: a [`JoinHandle`]. A *plan* is how it is run, and each plan is a module
+//! with std's names: [`coroutine`] and [`thread`]. Code is plain and sequential; where it waits, it waits by the plan of
+//! whoever runs it.
+//!
+//! ```
+//! use ropewalk::{channel, coroutine, scope, thread};
+//!
+//! ropewalk::run(|| {
+//!     let (sender, receiver) = channel::bounded(1);
+//!     let producer = thread::spawn(move || (1..=3).for_each(|n| sender.send(n).unwrap()));
+//!     let words = ["one", "two", "three"];
+//!     scope(|s| {
+//!         for n in receiver {
+//!             let words = &words; // a borrow: the scope ends after its children
+//!             s.spawn(move || println!("{}", words[n - 1]));
+//!         }
+//!     });
+//!     producer.join().unwrap();
+//!     coroutine::yield_now();
+//! });
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | start | [`run`] in `main`, or [`Runtime::builder`]; without either a global runtime starts on first use |
+//! | run tasks | [`coroutine::spawn`], [`thread::spawn`], [`scope`], [`coroutine::spawn_local`] |
+//! | wait for tasks | [`JoinHandle::join`], [`JoinHandle::join_timeout`] |
+//! | end tasks | [`JoinHandle::cancel`], [`timeout`](fn@timeout), [`shield`] |
+//! | talk | [`channel`], [`sync`], [`net`] |
+//! | block | [`blocking`] |
+//!
+//! # Where a task may wait
+//! Only in functions whose documentation has a section *Waits*. Between two of them no other coroutine of the worker
+//! runs, so what [`coroutine::spawn_local`] shares in an `Rc` needs no lock.
+//!
+//! # Cancellation
+//! A cancelled task unwinds from its next wait: destructors run, nothing is lost that a wait had already got. With
+//! `panic = "abort"` nothing can unwind: then only waits that return an error tell of it.
+//!
+//! # Soundness
+//! `docs/soundness.md` in the repository says what holds and what does not, thread-locals first.
 #![forbid(unsafe_code)]
 
 pub mod coroutine;
@@ -12,3 +54,8 @@ pub use ropewalk_runtime::{
     ScopedJoinHandle, Task, TaskId, blocking, inspect, run, scope, scope_with, shield, timeout,
 };
 pub use ropewalk_sync::channel;
+
+/// The README's example is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
