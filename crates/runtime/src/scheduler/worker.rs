@@ -206,9 +206,11 @@ impl Worker {
             return None;
         }
         while let Some(task) = self.fresh.pop() {
+            // It was counted when it was queued.
             if self.start(&task) {
                 return Some(task);
             }
+            self.remote.load.fetch_sub(1, Relaxed);
         }
         None
     }
@@ -229,7 +231,6 @@ impl Worker {
             Err(error) => {
                 tracing::error!(%error, "a coroutine cannot start");
                 task.refuse(error);
-                self.remote.load.fetch_sub(1, Relaxed);
                 return false;
             }
         };
@@ -410,8 +411,8 @@ impl Worker {
         for other in self.others() {
             while let crossbeam_deque::Steal::Success(task) = other.stealer.steal() {
                 other.load.fetch_sub(1, Relaxed);
-                self.remote.load.fetch_add(1, Relaxed);
                 if self.start(&task) {
+                    self.remote.load.fetch_add(1, Relaxed);
                     self.ready.borrow_mut().push_back(task);
                     return true;
                 }
@@ -482,8 +483,8 @@ impl Worker {
 
     /// A new coroutine that only this worker may start.
     pub(crate) fn push_local(&self, task: Ready) {
-        self.remote.load.fetch_add(1, Relaxed);
         if self.start(&task) {
+            self.remote.load.fetch_add(1, Relaxed);
             self.ready.borrow_mut().push_back(task);
         }
     }
@@ -491,9 +492,10 @@ impl Worker {
     /// Has `task` run next. `false` if it cannot: it waits, has ended, or belongs to another worker.
     pub(crate) fn run_next(&self, task: Ready) -> bool {
         if !task.core().is_claimed() {
-            // The entry that it leaves in a queue of unstarted ones is skipped when it comes up.
+            // The entry that it leaves in a queue of unstarted ones is skipped, and no longer counted, when it comes up.
             let started = self.start(&task);
             if started {
+                self.remote.load.fetch_add(1, Relaxed);
                 self.ready.borrow_mut().push_front(task);
             }
             return started;
