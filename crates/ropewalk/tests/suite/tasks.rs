@@ -237,7 +237,7 @@ fn yielding_coroutines_of_one_worker_take_turns() {
         runtime(1).run(|| {
             let speak = |words: &'static [&'static str]| {
                 let order = order.clone();
-                coroutine::spawn(move || {
+                coroutine::spawn_local(move || {
                     for word in words {
                         order.lock().unwrap().push_str(word);
                         coroutine::yield_now();
@@ -439,7 +439,9 @@ fn handed_over_coroutines_are_counted_once() {
                 });
                 // Idle workers steal meanwhile; who comes second finds that it was started.
                 handed += handles.iter().filter(|handle| coroutine::hand_over(handle).is_ok()).count();
-                handles.into_iter().for_each(|handle| drop(handle.join().unwrap()));
+                for handle in handles {
+                    handle.join().unwrap();
+                }
             }
             assert_eq!(ran.load(SeqCst), 4000);
             assert!(handed > 0, "no coroutine was handed over: the test shows nothing");
