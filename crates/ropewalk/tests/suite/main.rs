@@ -5,4 +5,5 @@
 
 mod support;
 
+mod lifetime;
 mod tasks;
