@@ -5,5 +5,6 @@
 
 mod support;
 
+mod cancel;
 mod lifetime;
 mod tasks;

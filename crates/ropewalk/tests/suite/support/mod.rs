@@ -2,9 +2,11 @@
 
 pub(crate) mod asleep;
 pub(crate) mod child;
+pub(crate) mod net;
 pub(crate) mod plan;
 pub(crate) mod process;
 pub(crate) mod tracker;
+pub(crate) mod waits;
 pub(crate) mod watchdog;
 
 pub(crate) use asleep::Spot;
