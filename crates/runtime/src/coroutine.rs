@@ -102,12 +102,14 @@ impl Builder {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
+        // Before the runtime counts it: nobody would tell that it has ended.
+        assert!(with_worker(|worker| worker.is_some()), "spawn_local was called outside of a coroutine");
         let (_, birth) = self.birth()?;
         let slot_size = stack::slot_size(self.stack_size);
         // SAFETY: `F` and `T` are 'static, and it is started on this very thread, here, where it then stays.
         let (task, handle) = unsafe { create_unchecked(birth, slot_size, Location::caller(), f) };
         self.introduce(&task);
-        with_worker(|worker| worker.expect("spawn_local is called from a coroutine").push_local(task));
+        with_worker(|worker| worker.expect("a coroutine runs on a worker").push_local(task));
         Ok(handle)
     }
 

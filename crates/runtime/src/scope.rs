@@ -387,8 +387,15 @@ where
             }
             panic!("a task of the scope failed")
         }
-        // The result is there; an interruption that came meanwhile comes again at the next wait.
-        Ok(value) => value,
+        Ok(value) => {
+            if let Some(interrupt) = interrupted {
+                // It has cancelled the children: who comes after the scope must not believe that they are through.
+                drop(value);
+                let _ = interrupt.deliver();
+                unreachable!("a scope's end is interrupted only where it can unwind");
+            }
+            value
+        }
         Err(payload) => resume_unwind(payload),
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Remote {
     pub(crate) mailbox: Mailbox<Message>,
     waker: EventFd,
     pub(crate) stealer: Stealer<Ready>,
-    /// Coroutines that belong to it, started or not: what placement goes by.
+    /// Coroutines that it has started, and entries in its queue of unstarted ones: what placement goes by.
     pub(crate) load: AtomicUsize,
     /// Resumptions so far, as of the last time that the worker wrote them down.
     pub(crate) switches: AtomicU64,

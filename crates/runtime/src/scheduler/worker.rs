@@ -165,6 +165,10 @@ impl Worker {
         loop {
             if self.turn.get().wrapping_sub(self.looked_at.get()) >= TURNS_PER_LOOK {
                 self.look();
+                // Here too: a coroutine that swallows its cancellation is always ready, so there is no idle moment.
+                if self.shared.is_closing() && self.close_down(&mut deadline) {
+                    break;
+                }
             }
             if self.remote.mailbox.has_mail() {
                 self.collect_mail();
@@ -177,13 +181,19 @@ impl Worker {
                 if self.close_down(&mut deadline) {
                     break;
                 }
+                self.idle_until(deadline);
                 continue;
             }
             self.idle();
         }
         WORKER.set(None);
-        for message in self.remote.close() {
-            if let Message::Fresh(task) = message {
+        let unread = self.remote.close().into_iter().filter_map(|message| match message {
+            Message::Fresh(task) => Some(task),
+            _ => None,
+        });
+        for task in unread.chain(std::iter::from_fn(|| self.fresh.pop())) {
+            // Unless somebody has handed over to it elsewhere.
+            if task.core().claim() {
                 task.refuse(io::Error::other("the runtime has ended"));
             }
         }
@@ -206,9 +216,11 @@ impl Worker {
             return None;
         }
         while let Some(task) = self.fresh.pop() {
+            // It was counted when it was queued.
             if self.start(&task) {
                 return Some(task);
             }
+            self.remote.load.fetch_sub(1, Relaxed);
         }
         None
     }
@@ -229,7 +241,6 @@ impl Worker {
             Err(error) => {
                 tracing::error!(%error, "a coroutine cannot start");
                 task.refuse(error);
-                self.remote.load.fetch_sub(1, Relaxed);
                 return false;
             }
         };
@@ -410,8 +421,8 @@ impl Worker {
         for other in self.others() {
             while let crossbeam_deque::Steal::Success(task) = other.stealer.steal() {
                 other.load.fetch_sub(1, Relaxed);
-                self.remote.load.fetch_add(1, Relaxed);
                 if self.start(&task) {
+                    self.remote.load.fetch_add(1, Relaxed);
                     self.ready.borrow_mut().push_back(task);
                     return true;
                 }
@@ -427,7 +438,7 @@ impl Worker {
         }
     }
 
-    /// The runtime closes: cancels what is left, and waits for it until the deadline. `true` when nothing is left.
+    /// The runtime closes: cancels what is left, and gives it up after the deadline. `true` when nothing is left.
     fn close_down(&self, deadline: &mut Option<Instant>) -> bool {
         if self.live.borrow().is_empty() && !self.remote.mailbox.has_mail() && self.fresh.is_empty() {
             return true;
@@ -441,8 +452,7 @@ impl Worker {
             }
             return false;
         }
-        let left = until.saturating_duration_since(clock::now());
-        if left.is_zero() {
+        if clock::now() >= until {
             let left = self.live.borrow().len();
             tracing::warn!(left, "coroutines did not end when they were cancelled: their stacks are leaked");
             // The invariant of `stack`: frames are live on them.
@@ -450,14 +460,19 @@ impl Worker {
             self.stacks.borrow_mut().leak();
             return true;
         }
-        let next = self.timers.borrow().next().and_then(clock::instant);
-        let next = next.map_or(left, |at| at.saturating_duration_since(clock::now()).min(left));
-        if self.remote.mailbox.fall_asleep(|| false) {
-            self.turn_driver(Some(next));
-            self.remote.mailbox.wake_up();
-        }
-        self.fire_timers();
         false
+    }
+
+    /// Nothing to run while the runtime closes: sleeps until there is something, or the time is over.
+    fn idle_until(&self, deadline: Option<Instant>) {
+        if !self.ready.borrow().is_empty() || !self.remote.mailbox.fall_asleep(|| false) {
+            return;
+        }
+        let timer = self.timers.borrow().next().and_then(clock::instant);
+        let until = timer.into_iter().chain(deadline).min();
+        self.turn_driver(until.map(|at| at.saturating_duration_since(clock::now())));
+        self.remote.mailbox.wake_up();
+        self.fire_timers();
     }
 
     fn forget(&self, fd: Option<BorrowedFd<'_>>, token: u64) {
@@ -482,8 +497,8 @@ impl Worker {
 
     /// A new coroutine that only this worker may start.
     pub(crate) fn push_local(&self, task: Ready) {
-        self.remote.load.fetch_add(1, Relaxed);
         if self.start(&task) {
+            self.remote.load.fetch_add(1, Relaxed);
             self.ready.borrow_mut().push_back(task);
         }
     }
@@ -491,9 +506,10 @@ impl Worker {
     /// Has `task` run next. `false` if it cannot: it waits, has ended, or belongs to another worker.
     pub(crate) fn run_next(&self, task: Ready) -> bool {
         if !task.core().is_claimed() {
-            // The entry that it leaves in a queue of unstarted ones is skipped when it comes up.
+            // The entry that it leaves in a queue of unstarted ones is skipped, and no longer counted, when it comes up.
             let started = self.start(&task);
             if started {
+                self.remote.load.fetch_add(1, Relaxed);
                 self.ready.borrow_mut().push_front(task);
             }
             return started;

@@ -1,0 +1,10 @@
+//! The behaviour of Ropewalk, asserted through the public API of the crate `ropewalk`.
+//!
+//! The tests run on whatever driver `ROPEWALK_DRIVER` names, else on the one that the runtime chooses; a test about a
+//! driver forces it. Nothing here sleeps to wait for something, and whatever can hang has a watchdog: see [`support`].
+
+mod support;
+
+mod cancel;
+mod lifetime;
+mod tasks;

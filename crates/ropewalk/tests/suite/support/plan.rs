@@ -1,0 +1,128 @@
+//! One test, every plan.
+
+use ropewalk::{DriverKind, JoinHandle, Runtime, coroutine, thread};
+
+use super::guarded;
+
+/// How a task of a test is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    Coroutine,
+    Thread,
+}
+
+pub(crate) const PLANS: [Plan; 2] = [Plan::Coroutine, Plan::Thread];
+
+impl Plan {
+    #[track_caller]
+    pub(crate) fn spawn<F, T>(self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match self {
+            Self::Coroutine => coroutine::spawn(f),
+            Self::Thread => thread::spawn(f),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn spawn_named<F, T>(self, name: &str, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match self {
+            Self::Coroutine => coroutine::Builder::new().name(name.into()).spawn(f),
+            Self::Thread => thread::Builder::new().name(name.into()).spawn(f),
+        }
+        .expect("a task starts")
+    }
+
+    #[track_caller]
+    pub(crate) fn spawn_daemon<F, T>(self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match self {
+            Self::Coroutine => coroutine::Builder::new().daemon(true).spawn(f),
+            Self::Thread => thread::Builder::new().daemon(true).spawn(f),
+        }
+        .expect("a daemon starts")
+    }
+
+    /// A scope whose children are run by this plan.
+    pub(crate) fn scope_with<'env, F, T>(self, on_failure: ropewalk::OnFailure, f: F) -> T
+    where
+        F: for<'scope> FnOnce(&'scope ropewalk::Scope<'scope, 'env>) -> T,
+    {
+        match self {
+            Self::Coroutine => ropewalk::scope_with(on_failure, f),
+            Self::Thread => thread::scope_with(on_failure, None, f),
+        }
+    }
+
+    pub(crate) fn scope<'env, F, T>(self, f: F) -> T
+    where
+        F: for<'scope> FnOnce(&'scope ropewalk::Scope<'scope, 'env>) -> T,
+    {
+        match self {
+            Self::Coroutine => ropewalk::scope(f),
+            Self::Thread => thread::scope(f),
+        }
+    }
+}
+
+/// A runtime with so many workers, on the driver that the environment names.
+pub(crate) fn runtime(workers: usize) -> Runtime {
+    Runtime::builder().workers(workers).build().expect("a runtime can be built")
+}
+
+/// Runs `body` once for each plan, on a thread that is no worker, in a runtime of two workers: so a worker sleeps when
+/// its coroutines do.
+#[track_caller]
+pub(crate) fn on_every_plan(body: impl Fn(Plan) + Send + Sync + 'static) {
+    guarded(|| {
+        let body = std::sync::Arc::new(body);
+        for plan in PLANS {
+            let body = body.clone();
+            let outcome = runtime(2).run(|| thread::spawn(move || body(plan)).join());
+            unwrap(outcome, &format!("{plan:?}"));
+        }
+    });
+}
+
+/// Runs `body` as a task of each plan, with each plan for the tasks that it spawns: all four combinations, in a runtime
+/// of two workers.
+#[track_caller]
+pub(crate) fn on_every_pair(body: impl Fn(Plan) + Send + Sync + 'static) {
+    guarded(|| {
+        let body = std::sync::Arc::new(body);
+        for here in PLANS {
+            for there in PLANS {
+                let body = body.clone();
+                let outcome = runtime(2).run(|| here.spawn(move || body(there)).join());
+                unwrap(outcome, &format!("{there:?}, spawned by a {here:?}"));
+            }
+        }
+    });
+}
+
+fn unwrap(outcome: Result<(), ropewalk::JoinError>, what: &str) {
+    if let Err(error) = outcome {
+        panic!("as a {what}: {error}");
+    }
+}
+
+/// The drivers that work here.
+pub(crate) fn drivers() -> Vec<DriverKind> {
+    let works = |driver| match Runtime::builder().workers(1).driver(driver).build() {
+        Ok(_) => true,
+        Err(error) => {
+            eprintln!("without {driver}: {error}");
+            false
+        }
+    };
+    [DriverKind::Uring, DriverKind::Epoll].into_iter().filter(|driver| works(*driver)).collect()
+}

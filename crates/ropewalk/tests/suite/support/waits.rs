@@ -1,0 +1,189 @@
+//! Every way to wait, each as a function that waits for ever.
+
+use std::io::{IoSlice, IoSliceMut, Read, Write};
+
+use ropewalk::channel::{bounded, unbounded};
+use ropewalk::net::TcpStream;
+use ropewalk::sync::{Condvar, Mutex, Semaphore};
+use ropewalk::{coroutine, scope, thread, timeout};
+
+use super::net::{Congested, listener, pair};
+use super::{LONG, Plan, Spot};
+
+/// A wait: sets up what it takes, marks the spot, and waits until the task is interrupted. What the wait gives, if it
+/// gives anything, is dropped.
+pub(crate) type WaitForEver = fn(&Spot);
+
+/// Every one, with its name.
+pub(crate) const WAITS: [(&str, WaitForEver); 23] = [
+    ("sleep", sleep),
+    ("sleep_until", sleep_until),
+    ("join a coroutine", join_coroutine),
+    ("join a thread", join_thread),
+    ("join with a limit", join_timeout),
+    ("receive", receive),
+    ("receive with a limit", receive_timeout),
+    ("iterate", iterate),
+    ("send to a full channel", send),
+    ("send with a limit", send_timeout),
+    ("rendezvous", rendezvous),
+    ("lock", lock),
+    ("wait for a condition", condition),
+    ("wait for a condition with a limit", condition_timeout),
+    ("acquire", acquire),
+    ("acquire with a limit", acquire_timeout),
+    ("accept", accept),
+    ("connect", connect),
+    ("read", read),
+    ("peek, with a limit", peek_timeout),
+    ("read in parts", read_vectored),
+    ("write", write),
+    ("wait for a scope's coroutine", scope_end),
+];
+
+fn sleep(spot: &Spot) {
+    spot.mark();
+    coroutine::sleep(LONG);
+}
+
+fn sleep_until(spot: &Spot) {
+    spot.mark();
+    thread::sleep_until(std::time::Instant::now() + LONG);
+}
+
+fn join_coroutine(spot: &Spot) {
+    let other = Plan::Coroutine.spawn_daemon(|| coroutine::sleep(LONG));
+    spot.mark();
+    let _ = other.join();
+}
+
+fn join_thread(spot: &Spot) {
+    let other = Plan::Thread.spawn_daemon(|| thread::sleep(LONG));
+    spot.mark();
+    let _ = other.join();
+}
+
+fn join_timeout(spot: &Spot) {
+    let other = Plan::Thread.spawn_daemon(|| thread::sleep(LONG));
+    spot.mark();
+    let _ = other.join_timeout(LONG);
+}
+
+fn receive(spot: &Spot) {
+    let (_sender, receiver) = unbounded::<()>();
+    spot.mark();
+    let _ = receiver.recv();
+}
+
+fn receive_timeout(spot: &Spot) {
+    let (_sender, receiver) = bounded::<()>(1);
+    spot.mark();
+    let _ = receiver.recv_timeout(LONG);
+}
+
+fn iterate(spot: &Spot) {
+    let (_sender, receiver) = bounded::<()>(0);
+    spot.mark();
+    receiver.iter().for_each(drop);
+}
+
+fn send(spot: &Spot) {
+    let (sender, _receiver) = bounded(1);
+    sender.send(1).unwrap();
+    spot.mark();
+    let _ = sender.send(2);
+}
+
+fn send_timeout(spot: &Spot) {
+    let (sender, _receiver) = bounded(1);
+    sender.send(1).unwrap();
+    spot.mark();
+    let _ = sender.send_timeout(2, LONG);
+}
+
+fn rendezvous(spot: &Spot) {
+    let (sender, _receiver) = bounded(0);
+    spot.mark();
+    let _ = sender.send(1);
+}
+
+fn lock(spot: &Spot) {
+    let mutex = Mutex::new(());
+    let _held = mutex.lock().unwrap();
+    spot.mark();
+    drop(mutex.lock());
+}
+
+fn condition(spot: &Spot) {
+    let (mutex, condvar) = (Mutex::new(()), Condvar::new());
+    let guard = mutex.lock().unwrap();
+    spot.mark();
+    drop(condvar.wait_while(guard, |()| true));
+}
+
+fn condition_timeout(spot: &Spot) {
+    let (mutex, condvar) = (Mutex::new(()), Condvar::new());
+    let guard = mutex.lock().unwrap();
+    spot.mark();
+    drop(condvar.wait_timeout(guard, LONG));
+}
+
+fn acquire(spot: &Spot) {
+    let semaphore = Semaphore::new(2);
+    spot.mark();
+    drop(semaphore.acquire_many(3));
+}
+
+fn acquire_timeout(spot: &Spot) {
+    let semaphore = Semaphore::new(0);
+    spot.mark();
+    drop(semaphore.acquire_timeout(LONG));
+}
+
+fn accept(spot: &Spot) {
+    let (listener, _) = listener();
+    spot.mark();
+    let _ = listener.accept();
+}
+
+fn connect(spot: &Spot) {
+    let congested = Congested::new();
+    spot.mark();
+    let _ = TcpStream::connect_timeout(&congested.address, LONG);
+}
+
+fn read(spot: &Spot) {
+    let (mut near, _far) = pair();
+    spot.mark();
+    let _ = near.read(&mut [0; 8]);
+}
+
+fn peek_timeout(spot: &Spot) {
+    let (near, _far) = pair();
+    near.set_read_timeout(Some(LONG)).unwrap();
+    spot.mark();
+    let _ = near.peek(&mut [0; 8]);
+}
+
+fn read_vectored(spot: &Spot) {
+    let (mut near, _far) = pair();
+    spot.mark();
+    let _ = near.read_vectored(&mut [IoSliceMut::new(&mut [0; 4]), IoSliceMut::new(&mut [0; 4])]);
+}
+
+fn write(spot: &Spot) {
+    let (mut near, _far) = pair();
+    let block = [0; 64 * 1024];
+    spot.mark();
+    // Until both buffers of the kernel are full.
+    while near.write_vectored(&[IoSlice::new(&block), IoSlice::new(&block)]).is_ok() {}
+}
+
+fn scope_end(spot: &Spot) {
+    scope(|s| {
+        s.spawn(|| {
+            spot.mark();
+            let _ = timeout(LONG, || coroutine::sleep(LONG));
+        });
+    });
+}
