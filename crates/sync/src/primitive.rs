@@ -19,6 +19,23 @@ pub use loom::sync::{Mutex, MutexGuard};
 #[cfg(loom)]
 pub use loom::cell::UnsafeCell;
 
+/// std's `thread_local!`, in the form with `const`, which loom's does not know.
+#[cfg(loom)]
+macro_rules! loom_local {
+    ($($(#[$attribute:meta])* static $name:ident: $type:ty = const $value:block;)*) => {
+        $(loom::thread_local! { $(#[$attribute])* static $name: $type = $value; })*
+    };
+}
+#[cfg(loom)]
+pub(crate) use loom_local as thread_local;
+#[cfg(not(loom))]
+pub(crate) use std::thread_local;
+
+#[cfg(loom)]
+pub(crate) use loom::thread::yield_now;
+#[cfg(not(loom))]
+pub(crate) use std::thread::yield_now;
+
 /// A cell that several threads touch by turns, with loom's interface, so that loom sees who touches it when.
 #[cfg(not(loom))]
 #[derive(Debug)]
@@ -96,34 +113,42 @@ pub mod futex {
     }
 }
 
-/// Sleeping and waking on a word, as loom can model it.
+/// Sleeping and waking on a word, as loom can model it: what the kernel does under a lock of its own. (Loom's `unpark`
+/// would also wake a thread out of a lock.)
 #[cfg(loom)]
 pub mod futex {
     use std::time::Instant;
 
-    use super::{AtomicU32, Ordering};
+    use loom::sync::{Condvar, Mutex};
+
+    use super::{AtomicU32, Ordering, lock};
 
     /// Who to wake.
     #[derive(Debug)]
-    pub struct Sleeper(loom::thread::Thread);
+    pub struct Sleeper {
+        kernel: Mutex<()>,
+        bell: Condvar,
+    }
 
     impl Sleeper {
-        /// The calling thread.
+        /// The thread that will sleep here.
         #[must_use]
         pub fn current() -> Self {
-            Self(loom::thread::current())
+            Self { kernel: Mutex::new(()), bell: Condvar::new() }
         }
 
-        /// Sleeps while the word holds `expected`.
+        /// Sleeps while the word holds `expected`. Time does not pass in a model.
         pub fn wait(&self, word: &AtomicU32, expected: u32, _deadline: Option<Instant>) {
+            let kernel = lock(&self.kernel);
             if word.load(Ordering::Relaxed) == expected {
-                loom::thread::park();
+                drop(self.bell.wait(kernel));
             }
         }
 
         /// Wakes the sleeper.
         pub fn wake(&self, _word: &AtomicU32) {
-            self.0.unpark();
+            drop(lock(&self.kernel));
+            self.bell.notify_one();
         }
     }
 }

@@ -38,7 +38,7 @@ const LOCKED: u32 = 1;
 const QUEUED: u32 = 2;
 
 /// How often a task looks again before it queues: most locks are held for less than it takes to sleep and be woken.
-const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
+const SPINS: u32 = 100;
 
 /// What a waiter brings, and what it is told.
 #[derive(Clone, Copy)]
@@ -125,7 +125,9 @@ impl RawMutex {
 
     /// Looks for a while whether the lock becomes free.
     fn spin(&self, caller: Holder) -> bool {
-        for _ in 0..SPINS {
+        let mut spins = if cfg!(loom) { 0 } else { SPINS };
+        while spins > 0 {
+            spins -= 1;
             match self.word.load(Relaxed) {
                 // SYNC: mutex.word
                 0 if self.word.compare_exchange(0, LOCKED, Acquire, Relaxed).is_ok() => return true,

@@ -87,7 +87,7 @@ impl Unparker {
     /// The task that calls.
     #[must_use]
     pub fn current() -> Self {
-        let pointer = CURRENT.get().unwrap_or_else(thread::become_task).as_ptr().cast_const();
+        let pointer = CURRENT.with(Cell::get).unwrap_or_else(thread::become_task).as_ptr().cast_const();
         // SAFETY: `Park`, rule 2: the current task is held by an Arc that lives while it is current, and `enter` was
         // given the pointer of that Arc (a pointer made from a reference would not reach its counters).
         unsafe {
@@ -250,7 +250,7 @@ impl From<Interrupted> for io::Error {
     }
 }
 
-thread_local! {
+crate::primitive::thread_local! {
     /// The task that runs on this thread; `None` on a thread that never waited.
     static CURRENT: Cell<Option<NonNull<dyn Park>>> = const { Cell::new(None) };
     /// Operations that the task may still do without letting others run.
@@ -261,7 +261,7 @@ const UNLIMITED: u32 = u32::MAX;
 
 /// Calls `f` with the task that runs on this thread. A thread that nobody spawned here becomes one at its first wait.
 pub(crate) fn with_current<R>(f: impl FnOnce(&(dyn Park + 'static)) -> R) -> R {
-    let current = CURRENT.get().unwrap_or_else(thread::become_task);
+    let current = CURRENT.with(Cell::get).unwrap_or_else(thread::become_task);
     // SAFETY: `Park`, rule 2: it lives while it is current, and it stays current until `f`, which runs in it, returns.
     f(unsafe { current.as_ref() })
 }
@@ -271,14 +271,14 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&(dyn Park + 'static)) -> R) -> R {
 /// # Safety
 /// `task` must come from [`Arc::as_ptr`] and live until another is made current, and this thread runs its code.
 pub unsafe fn enter(task: Option<NonNull<dyn Park>>, budget: Option<u32>) -> Option<NonNull<dyn Park>> {
-    BUDGET.set(budget.unwrap_or(UNLIMITED));
-    CURRENT.replace(task)
+    BUDGET.with(|left| left.set(budget.unwrap_or(UNLIMITED)));
+    CURRENT.with(|current| current.replace(task))
 }
 
 /// As [`with_current`], but a thread that never waited stays what it is.
 fn with_existing<R>(f: impl FnOnce(Option<&Waiter>) -> R) -> R {
     // SAFETY: as in `with_current`.
-    f(CURRENT.get().as_ref().map(|current| unsafe { current.as_ref() }.waiter()))
+    f(CURRENT.with(Cell::get).as_ref().map(|current| unsafe { current.as_ref() }.waiter()))
 }
 
 /// Whether the calling task unwinds.
@@ -308,10 +308,10 @@ pub fn current<R>(f: impl FnOnce(&Waiter, Option<&(dyn Any + Send + Sync)>) -> R
 /// # Waits
 /// When the budget is used up.
 pub fn spend() {
-    match BUDGET.get() {
+    match BUDGET.with(Cell::get) {
         UNLIMITED => {}
         0 => yield_now(),
-        left => BUDGET.set(left - 1),
+        left => BUDGET.with(|budget| budget.set(left - 1)),
     }
 }
 

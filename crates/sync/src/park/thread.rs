@@ -1,6 +1,6 @@
 //! Waiting on an OS thread: in a system call of its own.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
@@ -59,7 +59,7 @@ unsafe impl Park for ThreadParker {
     }
 
     fn yield_now(&self) {
-        std::thread::yield_now();
+        crate::primitive::yield_now();
     }
 
     fn resume(self: Arc<Self>) {
@@ -87,11 +87,11 @@ struct Own(OnceCell<Arc<dyn Park>>);
 impl Drop for Own {
     fn drop(&mut self) {
         // Destructors of other thread-locals that still wait get a parker of their own.
-        CURRENT.set(None);
+        let _ = CURRENT.try_with(|current| current.set(None));
     }
 }
 
-thread_local! {
+crate::primitive::thread_local! {
     static OWN: Own = const { Own(OnceCell::new()) };
 }
 
@@ -103,7 +103,7 @@ pub fn adopt_thread(parker: Arc<dyn Park>) {
         // The thread is ending, or has waited before: the parker has to live as long as it can be current, for ever.
         std::mem::forget(parker);
     }
-    CURRENT.set(NonNull::new(pointer.cast_mut()));
+    CURRENT.with(|current| current.set(NonNull::new(pointer.cast_mut())));
 }
 
 /// Gives a thread that nobody spawned here a parker, at its first wait.
@@ -112,5 +112,5 @@ pub(super) fn become_task() -> NonNull<dyn Park> {
     let parker = ThreadParker::new();
     parker.bind();
     adopt_thread(Arc::new(parker));
-    CURRENT.get().expect("adopt_thread has just set it")
+    CURRENT.with(Cell::get).expect("adopt_thread has just set it")
 }

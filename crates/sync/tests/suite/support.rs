@@ -37,7 +37,6 @@ pub(crate) fn until(condition: impl Fn() -> bool) {
 pub(crate) enum End<T> {
     Returned(T),
     Cancelled,
-    Elapsed,
     Panicked(String),
 }
 
@@ -94,7 +93,7 @@ impl<T: Send + 'static> Task<T> {
             Ok(value) => End::Returned(value),
             Err(payload) => match Unwind::from_payload(&*payload) {
                 Some(Unwind::Cancelled) => End::Cancelled,
-                Some(Unwind::Elapsed) => End::Elapsed,
+                Some(other) => End::Panicked(format!("{other:?}")),
                 None => End::Panicked(message(&*payload)),
             },
         }
