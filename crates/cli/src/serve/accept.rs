@@ -8,7 +8,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::connection;
-use super::plan::Plan;
+use super::ledger::ReplySlot;
+use super::plan::{Plan, Stream};
+use super::registry::Live;
+use super::room::Room;
 use super::service::Service;
 use super::throttle::Throttle;
 
@@ -28,58 +31,91 @@ pub(super) fn accept<P: Plan>(
     service: &Arc<Service<P::Stream, P::Slot>>,
     listener: &P::Listener,
 ) -> io::Result<()> {
+    let mut room = Room::new()?;
     let mut backoff = BACKOFF_MIN;
     let mut reports = Throttle::default();
     loop {
-        let error = match P::accept(listener).and_then(|stream| start(plan, service, stream)) {
-            Ok(()) => {
+        match P::accept(listener) {
+            Ok(stream) => {
                 backoff = BACKOFF_MIN;
-                continue;
+                if let Err(error) = start(plan, service, &mut room, stream) {
+                    service.transient_accept_errors.fetch_add(1, Relaxed);
+                    reports.report(format_args!("a connection is answered 503: {error}"));
+                }
             }
             // A drain shuts the listener, which ends the wait with an error.
             Err(_) if service.registry.is_draining() => return Ok(()),
-            Err(error) => error,
-        };
-        if !ropewalk::net::is_transient(&error) && !is_shortage(&error) {
-            return Err(error);
-        }
-        service.transient_accept_errors.fetch_add(1, Relaxed);
-        if is_shortage(&error) {
-            reports.report(format_args!("no room for another connection now: {error}{}", hint(&error)));
-            P::sleep(backoff);
-            backoff = (backoff * 2).min(BACKOFF_MAX);
+            Err(error) if ropewalk::net::is_transient(&error) => {
+                service.transient_accept_errors.fetch_add(1, Relaxed);
+                if let Some(hint) = shortage(&error) {
+                    // The connection stays in the queue, so the next try would fail at once.
+                    reports.report(format_args!("connections have to wait: {error}; {hint}"));
+                    P::sleep(backoff);
+                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                }
+            }
+            Err(error) => return Err(error),
         }
     }
 }
 
-/// Starts a connection's task. When there is no room for one the client is told.
-fn start<P: Plan>(plan: &P, service: &Arc<Service<P::Stream, P::Slot>>, stream: P::Stream) -> io::Result<()> {
+/// Starts a connection's task.
+///
+/// # Errors
+/// There is no room for it; the client has been told.
+fn start<P: Plan>(
+    plan: &P,
+    service: &Arc<Service<P::Stream, P::Slot>>,
+    room: &mut Room,
+    stream: P::Stream,
+) -> Result<(), String> {
+    let others = service.registry.len();
     let Some(live) = service.registry.register(stream) else {
         return Ok(());
     };
-    let (service, entry) = (Arc::clone(service), live.entry());
-    plan.spawn(move || connection::serve(&service, &live)).inspect_err(|error| {
-        connection::refuse(
-            entry.stream(),
-            format!("no room for another connection now ({error}); try again later"),
-        );
+    let newcomer = Newcomer { service: Arc::clone(service), live: Some(live) };
+    if !room.admits(others, plan.reservation()) {
+        return Err(format!("{others} connections fill the address space; raise --memory (ulimit -v)"));
+    }
+    plan.spawn(move || newcomer.serve()).map_err(|error| {
+        format!(
+            "{error}; {others} connections are there; raise ulimit -u, --memory or the sysctls \
+             kernel.threads-max and vm.max_map_count, or lower --thread-stack"
+        )
     })
 }
 
-/// True when descriptors, memory or threads are short: they come back when connections end.
-fn is_shortage(error: &io::Error) -> bool {
-    let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::AGAIN];
-    Errno::from_io_error(error).is_some_and(|errno| short.contains(&errno))
+/// A connection on its way to its task. If it does not arrive the client is told.
+struct Newcomer<S: Stream, R: ReplySlot> {
+    service: Arc<Service<S, R>>,
+    /// Nothing once it has arrived.
+    live: Option<Live<S>>,
 }
 
-/// What the operator can do about a shortage.
-fn hint(error: &io::Error) -> &'static str {
-    match Errno::from_io_error(error) {
-        Some(Errno::MFILE) => "; raise the limit of descriptors (ulimit -n)",
-        Some(Errno::NFILE) => "; raise the sysctl fs.file-max",
-        Some(Errno::AGAIN | Errno::NOMEM) => {
-            "; raise --memory, lower --thread-stack, or raise ulimit -u and the sysctls kernel.threads-max and vm.max_map_count"
+impl<S: Stream, R: ReplySlot> Newcomer<S, R> {
+    /// Serves the connection, in its task.
+    fn serve(mut self) {
+        if let Some(live) = self.live.take() {
+            connection::serve(&self.service, &live);
         }
-        _ => "",
+    }
+}
+
+impl<S: Stream, R: ReplySlot> Drop for Newcomer<S, R> {
+    fn drop(&mut self) {
+        if let Some(live) = &self.live {
+            connection::refuse(live.stream());
+        }
+    }
+}
+
+/// What the operator can do when descriptors or memory are short; nothing for other errors, after
+/// which the next accept may succeed at once.
+fn shortage(error: &io::Error) -> Option<&'static str> {
+    match Errno::from_io_error(error)? {
+        Errno::MFILE => Some("raise the limit of descriptors (ulimit -n)"),
+        Errno::NFILE => Some("raise the sysctl fs.file-max"),
+        Errno::NOBUFS | Errno::NOMEM => Some("the kernel is short of memory for sockets"),
+        _ => None,
     }
 }

@@ -16,6 +16,9 @@ use super::plan::Stream;
 use super::service::Service;
 use super::statistics::Statistics;
 
+/// The header of a 503: what is short may be there again soon.
+pub(super) const RETRY_AFTER: &str = "Retry-After: 1\r\n";
+
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
@@ -149,7 +152,7 @@ fn pay<S: Stream, R: ReplySlot>(
             Status::UNAVAILABLE,
             "the ledger cannot write now; nothing was stored, try the same id again later",
         )
-        .with_headers("Retry-After: 1\r\n")),
+        .with_headers(RETRY_AFTER)),
     }
 }
 

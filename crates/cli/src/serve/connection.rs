@@ -10,6 +10,8 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::net::SendFlags;
+
 use super::api::{self, Answer, Route};
 use super::http::{
     BodyLength, CONTINUE, Chunked, Head, Input, Method, Persistence, Progress, Refusal, Reply, ReplyHead,
@@ -63,13 +65,15 @@ pub(super) fn serve<S: Stream, R: ReplySlot>(service: &Service<S, R>, live: &Liv
     let _ = connection.run();
 }
 
-/// A reply for a connection that no task could be started for.
-pub(super) fn refuse<S: Stream>(stream: &S, message: String) {
+/// Tells a client that no task could be started for its connection. Never waits: the socket is new,
+/// so there is room in it for a reply.
+pub(super) fn refuse<S: Stream>(stream: &S) {
     let mut reply = Reply::new();
-    let refusal = Refusal::new(Status::UNAVAILABLE, message).with_headers("Retry-After: 1\r\n");
+    let message = "there is no room for another connection now; try again later";
+    let refusal = Refusal::new(Status::UNAVAILABLE, message).with_headers(api::RETRY_AFTER);
     write_refusal(&mut reply, &refusal, Persistence::Close, false);
     // The client may have gone, too.
-    let _ = stream.write_all(reply.bytes());
+    let _ = rustix::net::send(stream, reply.bytes(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
     let _ = stream.shutdown(Shutdown::Write);
 }
 

@@ -18,6 +18,7 @@ mod limits;
 mod payment;
 mod plan;
 mod registry;
+mod room;
 mod service;
 mod signatures;
 mod statistics;

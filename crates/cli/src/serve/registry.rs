@@ -30,7 +30,7 @@ struct State<S> {
 }
 
 /// What a connection and the registry share.
-pub(super) struct Entry<S> {
+struct Entry<S> {
     stream: S,
     /// It waits for a new request, of which no byte has come.
     idle: AtomicBool,
@@ -127,22 +127,10 @@ fn shut<S: Stream>(stream: &S, how: Shutdown) {
     drop(result);
 }
 
-impl<S> Entry<S> {
-    /// The stream.
-    pub(super) fn stream(&self) -> &S {
-        &self.stream
-    }
-}
-
 impl<S: Stream> Live<S> {
     /// The stream.
     pub(super) fn stream(&self) -> &S {
         &self.entry.stream
-    }
-
-    /// The entry, which outlives the registration.
-    pub(super) fn entry(&self) -> Arc<Entry<S>> {
-        Arc::clone(&self.entry)
     }
 
     /// The connection is about to wait for a new request. False when it must close instead.

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 
@@ -77,4 +78,47 @@ on_each_plan! {
         assert_eq!(server.connect().get("/health").status, 200);
         server.stop();
     }
+
+    fn a_full_address_space_refuses_newcomers_and_keeps_the_others(plan) {
+        let server = Server::start(plan, &["--memory", "512M"]);
+        let mut clients: Vec<Client> = Vec::new();
+        let refused = loop {
+            let mut client = server.connect();
+            let reply = client.get("/health");
+            if reply.status != 200 {
+                break reply;
+            }
+            clients.push(client);
+            assert!(clients.len() < 900, "512 MB are never full");
+        };
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+        assert!(!refused.error().is_empty());
+        for (number, client) in clients.iter_mut().enumerate() {
+            assert_eq!(client.pay(&format!("k{number}"), 1, 2, 1).status, 200);
+        }
+        assert_eq!(server.connect().try_reply().map(|reply| reply.status).ok(), Some(503), "still full");
+        assert!(clients[0].get("/stats").number("transient_accept_errors") >= 2);
+        // When one ends another one finds room.
+        let count = clients.len();
+        clients.truncate(count - 1);
+        until("there is room again", || {
+            let mut client = server.connect();
+            client.try_send("GET /health HTTP/1.1\r\nHost: a\r\n\r\n").is_ok()
+                && client.try_reply().is_ok_and(|reply| reply.status == 200)
+        });
+        assert_eq!(Books::read(server.stop().database()).payments.len(), count);
+    }
+}
+
+#[test]
+fn a_limit_above_the_hard_limit_is_refused_with_a_hint() {
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -v 1000000 && exec \"$0\" serve --database /nowhere/at/all.db --memory 2G"])
+        .arg(env!("CARGO_BIN_EXE_ropewalk"))
+        .output()
+        .expect("a shell");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    // Who may raise the hard limit hears that there is no such directory instead.
+    assert!(message.contains("--memory") || message.contains("--database"), "{message}");
 }

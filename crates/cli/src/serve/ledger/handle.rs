@@ -179,7 +179,7 @@ fn serve<S: ReplySlot>(
                 outcomes.clear();
                 outcomes.resize(group.len(), Outcome::Unavailable);
                 reports.report(format_args!(
-                    "a group of payments is answered 503, nothing of it is stored: {error}"
+                    "payments are answered 503 and not stored: {error}; look at the disk of the database"
                 ));
             }
         }

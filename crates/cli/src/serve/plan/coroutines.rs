@@ -11,6 +11,9 @@ use ropewalk::{Runtime, coroutine};
 use super::tasks::{self, ChannelSlot};
 use super::{BACKLOG, Plan};
 
+/// A stack as the runtime reserves it, guard included.
+const STACK_SLOT: usize = if cfg!(debug_assertions) { 1 << 20 } else { 256 << 10 };
+
 /// A ropewalk coroutine per connection.
 #[derive(Debug)]
 pub(in crate::serve) struct Coroutines {
@@ -37,6 +40,10 @@ impl Plan for Coroutines {
 
     fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
         tasks::accept(listener)
+    }
+
+    fn reservation(&self) -> usize {
+        STACK_SLOT
     }
 
     fn spawn(&self, connection: impl FnOnce() + Send + 'static) -> io::Result<()> {

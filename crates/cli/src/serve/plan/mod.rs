@@ -60,7 +60,11 @@ pub(super) trait Plan: Sized + Send + Sync + 'static {
     /// Waits for the next connection.
     fn accept(listener: &Self::Listener) -> io::Result<Self::Stream>;
 
-    /// Starts a connection's task.
+    /// How much address space a connection's task takes, in bytes.
+    fn reservation(&self) -> usize;
+
+    /// Starts a connection's task. When there is no room for it `connection` is dropped, here or
+    /// where it was to run.
     fn spawn(&self, connection: impl FnOnce() + Send + 'static) -> io::Result<()>;
 
     /// Waits.
@@ -68,7 +72,7 @@ pub(super) trait Plan: Sized + Send + Sync + 'static {
 }
 
 /// A connection's socket.
-pub(super) trait Stream: Send + Sync + 'static {
+pub(super) trait Stream: AsFd + Send + Sync + 'static {
     /// Called once, by the connection's own task, before anything else: sends without delay, and
     /// gives up on a client that does not take its replies within `write_timeout`.
     fn prepare(&self, write_timeout: Duration) -> io::Result<()>;

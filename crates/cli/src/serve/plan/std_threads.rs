@@ -6,6 +6,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Thread};
@@ -50,6 +51,10 @@ impl Plan for StdThreads {
         Ok(StdStream { socket, read_timeout_ns: AtomicU64::new(0) })
     }
 
+    fn reservation(&self) -> usize {
+        self.stack_size
+    }
+
     fn spawn(&self, connection: impl FnOnce() + Send + 'static) -> io::Result<()> {
         thread::Builder::new()
             .name("connection".into())
@@ -69,6 +74,12 @@ pub(in crate::serve) struct StdStream {
     socket: TcpStream,
     /// The timeout that the socket has; 0 for none.
     read_timeout_ns: AtomicU64,
+}
+
+impl AsFd for StdStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl Stream for StdStream {

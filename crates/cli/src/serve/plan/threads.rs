@@ -34,6 +34,10 @@ impl Plan for Threads {
         tasks::accept(listener)
     }
 
+    fn reservation(&self) -> usize {
+        self.stack_size
+    }
+
     fn spawn(&self, connection: impl FnOnce() + Send + 'static) -> io::Result<()> {
         thread::Builder::new()
             .name("connection".into())
