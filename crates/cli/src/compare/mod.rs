@@ -132,13 +132,14 @@ fn conclude(settings: &Settings, machine: Machine, cells: Vec<Cell>, interrupted
     Comparison {
         schema: SCHEMA,
         command: settings.command.clone(),
-        machine,
         pairs: rows::pairs(&method, &cells),
         verdicts: verdict::verdicts(&method, &rows),
         in_short: verdict::in_short(&method, &rows),
+        others: rows::others(&cells, machine.processors),
         method,
         cells,
         rows,
+        machine,
         interrupted,
     }
 }
@@ -146,6 +147,7 @@ fn conclude(settings: &Settings, machine: Machine, cells: Vec<Cell>, interrupted
 fn show(comparison: &Comparison, output: &mut Output) -> Result<(), Box<dyn Error>> {
     let method = &comparison.method;
     output.write(&table::tables(method, &comparison.rows))?;
+    output.write(&table::noise(comparison.others))?;
     output.write(&table::pairs(method, &comparison.pairs))?;
     output.write(&table::faults(&comparison.cells))?;
     output.write(&table::verdicts(&comparison.verdicts))?;

@@ -221,21 +221,38 @@ fn notes(rows: &[Row]) -> String {
     text
 }
 
+/// A warning when other programs took a good part of the machine; empty when they did not.
+pub(crate) fn noise(others: Option<f64>) -> String {
+    others.filter(|&part| part >= NOISE).map_or_else(String::new, |part| {
+        wrap(
+            &format!(
+                "Beware: other programs took {:.0} % of the CPUs meanwhile; spreads are wide, and small differences \
+                 drown.",
+                part * 100.0
+            ),
+            "",
+        )
+    })
+}
+
+/// Other programs that take less than this part of the machine are not worth a warning.
+const NOISE: f64 = 0.10;
+
 /// Every fault in the books, cell by cell; empty when they balance.
 pub(crate) fn faults(cells: &[Cell]) -> String {
     let mut text = String::new();
     for cell in cells {
-        if let Outcome::Measured(measurement) = &cell.outcome {
-            if !measurement.books.balance() {
-                let _ = writeln!(
-                    text,
-                    "\nThe books of round {}, {} users, {} do NOT balance: {}",
-                    cell.round,
-                    format::thousands(cell.users.into()),
-                    cell.plan,
-                    measurement.books
-                );
-            }
+        if let Outcome::Measured(measurement) = &cell.outcome
+            && !measurement.books.balance()
+        {
+            let _ = writeln!(
+                text,
+                "\nThe books of round {}, {} users, {} do NOT balance: {}",
+                cell.round,
+                format::thousands(cell.users.into()),
+                cell.plan,
+                measurement.books
+            );
         }
     }
     text
