@@ -146,6 +146,9 @@ fn conclude(settings: &Settings, machine: Machine, cells: Vec<Cell>, interrupted
 
 fn show(comparison: &Comparison, output: &mut Output) -> Result<(), Box<dyn Error>> {
     let method = &comparison.method;
+    if comparison.interrupted {
+        output.write("\nInterrupted: this is what was finished.\n")?;
+    }
     output.write(&table::tables(method, &comparison.rows))?;
     output.write(&table::noise(comparison.others))?;
     output.write(&table::pairs(method, &comparison.pairs))?;

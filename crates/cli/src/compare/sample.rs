@@ -79,7 +79,7 @@ pub(crate) fn cell(round: u32, users: u32, plan: Plan, rate: f64, cpu_us: f64) -
     let measurement = Measurement {
         load,
         memory: Memory::default(),
-        books: Books { committed: 9_900, acknowledged: 9_900, refused: 100, ..Books::default() },
+        books: Books::balanced(9_900, 100),
         shares: None,
         limiter: Some(Limiter::Ledger),
         figures,

@@ -92,8 +92,11 @@ pub(crate) fn cell_line(cell: &Cell, method: &Method) -> String {
     }
 }
 
-/// The three tables with their notes.
+/// The three tables with their notes; only the notes when there is nothing to show in a table.
 pub(crate) fn tables(method: &Method, rows: &[Row]) -> String {
+    if rows.iter().all(|row| row.rounds == 0) {
+        return format!("\n{}", reasons(rows));
+    }
     let noun = method.work.noun();
     let mut text =
         format!("\nSpeed (median of the rounds; latencies in milliseconds)\n{}", speed(method, rows));
@@ -208,6 +211,12 @@ fn notes(rows: &[Row]) -> String {
         text += "-: fewer than ten answers lie beyond this percentile.\n";
     }
     text += "touched: peak of resident memory, page tables and kernel stacks.\nreserved: peak of the address space.\n";
+    text + &reasons(rows)
+}
+
+/// Why cells are missing from rows.
+fn reasons(rows: &[Row]) -> String {
+    let mut text = String::new();
     for row in rows {
         let name = format!("{} {}", format::thousands(row.users.into()), row.plan.plural());
         if let Some(obstacle) = &row.obstacle {
@@ -226,8 +235,8 @@ pub(crate) fn noise(others: Option<f64>) -> String {
     others.filter(|&part| part >= NOISE).map_or_else(String::new, |part| {
         wrap(
             &format!(
-                "Beware: other programs took {:.0} % of the CPUs meanwhile; spreads are wide, and small differences \
-                 drown.",
+                "Beware: other programs took {:.0} % of the CPUs meanwhile. Small differences drown, and the kernel \
+                 shares the CPUs out by thread, which favours the plan with more of them.",
                 part * 100.0
             ),
             "",
@@ -309,7 +318,11 @@ pub(crate) fn verdicts(verdicts: &[Verdict]) -> String {
 
 /// `text` in lines of at most 80 columns, those after the first with `indent` before them.
 fn wrap(text: &str, indent: &str) -> String {
-    textwrap::fill(text, textwrap::Options::new(WIDTH).subsequent_indent(indent)) + "\n"
+    // Flags such as --thread-stack stay whole.
+    let options = textwrap::Options::new(WIDTH)
+        .subsequent_indent(indent)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(text, options) + "\n"
 }
 
 use CellAlignment::{Left, Right};
