@@ -31,11 +31,11 @@ enum Command {
 
 fn main() -> std::process::ExitCode {
     let Cli { parent, command } = Cli::parse();
-    if let Some(parent) = parent {
-        if let Err(error) = parent::end_with(parent) {
-            eprintln!("ropewalk: {error}");
-            return ExitCode::Failure.into();
-        }
+    if let Some(parent) = parent
+        && let Err(error) = parent::end_with(parent)
+    {
+        eprintln!("ropewalk: {error}");
+        return ExitCode::Failure.into();
     }
     let outcome = match command {
         Command::Compare(args) => compare::run(*args),

@@ -1,6 +1,5 @@
 //! One cell: the service under one plan, so many users, one round, and the books afterwards.
 
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use crate::compare::books;
@@ -14,6 +13,7 @@ use crate::compare::plan::Plan;
 use crate::compare::result::{Figures, Measurement, Outcome};
 use crate::compare::server::{Server, ServerDied, ServerOptions};
 use crate::load::{Spent, Summary, journal};
+use crate::size::Size;
 
 /// What all cells of a comparison have in common.
 #[derive(Clone, Debug)]
@@ -66,61 +66,70 @@ fn run_in(
     let journal = directory.join("journal");
     let mut server = match Server::start(plan, &database, &options.server) {
         Ok(server) => server,
-        Err(died) => return Some(failed(died, options)),
+        Err(died) => return Some(failed(&died, options)),
     };
     let address = server.address;
     let load = match options.client.run(users, address, &journal, &mut server, interrupt) {
         Ok(load) => load,
         Err(ClientFailed::Interrupted) => return None,
         Err(ClientFailed::ServerDied) => {
-            return Some(failed(ServerDied::during_the_load(server.kill()), options));
+            return Some(failed(&server.died(), options));
         }
         Err(ClientFailed::Broken(reason)) => return Some(broken(reason)),
     };
     server.sample();
     let memory = server.memory();
     if load.window.is_none() {
-        return Some(not_served(&load, server, options));
+        return Some(not_served(plan, &load, server, options));
     }
-    if let Err(died) = server.drain() {
-        return Some(broken(died.to_string()));
-    }
+    let last_words = match server.drain() {
+        Ok(last_words) => last_words,
+        Err(died) => return Some(broken(died.to_string())),
+    };
     if let Some(reason) = surprise(&load) {
-        return Some(broken(reason));
+        let said = last_words.last().map(|line| format!("; the server said: {line}"));
+        return Some(broken(reason + &said.unwrap_or_default()));
     }
     Some(settle(&database, &journal, load, memory, options))
 }
 
 /// The server ended too early. Within a limit of its memory that is the limit's doing.
-fn failed(died: ServerDied, options: &CellOptions) -> Outcome {
+fn failed(died: &ServerDied, options: &CellOptions) -> Outcome {
     match options.server.memory {
-        Some(_) => Outcome::Impossible(beyond_memory(&died, options)),
+        Some(memory) => beyond_memory(memory, format!("with --memory {memory}, {died}")),
         None => broken(died.to_string()),
     }
 }
 
 /// Not every user could be connected, so the clock never started.
-fn not_served(load: &Summary, server: Server, options: &CellOptions) -> Outcome {
-    let trouble = load.trouble.clone().unwrap_or_else(|| "no reason was given".to_owned());
-    let said = server.kill();
-    let said = said.last().map(|line| format!("; the server: {line}")).unwrap_or_default();
-    let reason = format!(
-        "only {} of {} users were served: {trouble}{said}",
-        format::thousands(load.connected.into()),
-        format::thousands(load.users.into())
-    );
+fn not_served(plan: Plan, load: &Summary, server: Server, options: &CellOptions) -> Outcome {
+    // What the server says is nearer to the cause than what its users see of it. Its advice is for whoever runs it
+    // by hand.
+    let said = server.kill().pop().map(|line| {
+        let words = line.strip_prefix("ropewalk serve: ").unwrap_or(&line);
+        words.split(';').next().unwrap_or(words).to_owned()
+    });
+    let seen = load.trouble.clone().unwrap_or_else(|| "no reason was given".to_owned());
+    let (connected, users) = (format::thousands(load.connected.into()), format::thousands(load.users.into()));
+    let reason = match &said {
+        Some(said) if plan.is_threads() => {
+            format!("thread creation failed at {connected} of {users}: {said}")
+        }
+        Some(said) => format!("only {connected} of {users} users were served: {said}"),
+        None => format!("only {connected} of {users} users were served: {seen}"),
+    };
     match options.server.memory {
-        Some(_) => Outcome::Impossible(beyond_memory(&reason, options)),
+        Some(memory) => beyond_memory(memory, format!("with --memory {memory}, {reason}")),
+        None if said.is_some() => broken(format!("{reason}; {seen}")),
         None => broken(reason),
     }
 }
 
-fn beyond_memory(reason: &impl Display, options: &CellOptions) -> Obstacle {
-    let memory = options.server.memory.map(|memory| memory.to_string()).unwrap_or_default();
-    Obstacle {
-        reason: format!("with --memory {memory}, {reason}"),
-        mend: "a larger --memory, a smaller --thread-stack, or --plans coroutine".to_owned(),
-    }
+fn beyond_memory(memory: Size, reason: String) -> Outcome {
+    Outcome::Impossible(Obstacle {
+        reason,
+        mend: format!("--memory above {memory}, a smaller --thread-stack, or --plans coroutine"),
+    })
 }
 
 /// What must not happen between users and server, if it did.

@@ -97,6 +97,11 @@ impl Child {
         self.wait(|| Instant::now() >= deadline)
     }
 
+    /// How it ended, if it has.
+    pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().ok().flatten()
+    }
+
     /// Kills it and returns what it said last on standard error.
     pub(crate) fn kill_and_last_words(&mut self) -> Vec<String> {
         self.kill();

@@ -72,7 +72,8 @@ impl ClientOptions {
         if interrupt.is_set() {
             return Err(ClientFailed::Interrupted);
         }
-        if server_died {
+        // Both may have ended between two looks.
+        if server_died || !server.is_running() {
             return Err(ClientFailed::ServerDied);
         }
         let line = status.and_then(|_| child.next_line(Duration::from_secs(5)));

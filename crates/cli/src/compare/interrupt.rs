@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 /// Whether someone asked for the end. Cheap to clone and to ask.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,8 @@ impl Interrupt {
             signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupt.0))?;
             signal_hook::flag::register(signal, Arc::clone(&interrupt.0))?;
         }
+        // Beyond `ulimit -f` a write shall fail with an error that can be told, not kill this process.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         Ok(interrupt)
     }
 

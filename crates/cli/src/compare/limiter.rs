@@ -1,8 +1,8 @@
-//! What held the payments back: the ledger, the server's CPU, the client, or that there were too few users.
+//! What held the payments back: the ledger, the server's CPU, the client, other programs, or too few users.
 //!
 //! Computed from how busy each of them was while the payment clock ran. The ledger is one thread that computes or
 //! waits for the disk, so its share is its CPU time plus the number of its commits times what one sync of this disk
-//! takes. The machine's processors are shared by server and client; when they are nearly all busy, whoever uses more
+//! takes. The machine's processors are shared by server and client; when they are nearly all busy, whoever uses most
 //! of them is what limits.
 
 use std::fmt;
@@ -21,6 +21,8 @@ pub(crate) enum Limiter {
     ServerCpu,
     /// The processors are busy, most of all with the load generator, or its one worker is.
     Client,
+    /// The processors are busy, most of all with programs that have nothing to do with the comparison.
+    OtherPrograms,
     /// Nothing is busy: the users wait for their own replies before they send again.
     Users,
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Limiter {
             Self::Ledger => "ledger",
             Self::ServerCpu => "server CPU",
             Self::Client => "client",
+            Self::OtherPrograms => "others",
             Self::Users => "users",
         })
     }
@@ -47,6 +50,8 @@ pub(crate) struct Shares {
     pub(crate) server_cpu: f64,
     /// The load generator's CPU time.
     pub(crate) client_cpu: f64,
+    /// The CPU time of all other programs on this machine; `None` where the kernel does not tell.
+    pub(crate) other_cpu: Option<f64>,
 }
 
 impl Shares {
@@ -59,11 +64,13 @@ impl Shares {
             return None;
         }
         let ledger_cpu = server.ledger_cpu_us as f64 / wall_us;
+        let ours = server.cpu_us + spent.client_cpu_us;
         Some(Self {
             ledger: (ledger_cpu + server.groups as f64 * sync_us / wall_us).min(1.0),
             ledger_cpu,
             server_cpu: server.cpu_us.saturating_sub(server.ledger_cpu_us) as f64 / wall_us,
             client_cpu: spent.client_cpu_us as f64 / wall_us,
+            other_cpu: spent.machine_cpu_us.map(|machine| machine.saturating_sub(ours) as f64 / wall_us),
         })
     }
 
@@ -73,15 +80,17 @@ impl Shares {
         if self.ledger >= BUSY {
             return Limiter::Ledger;
         }
-        let all = self.ledger_cpu + self.server_cpu + self.client_cpu;
+        let other = self.other_cpu.unwrap_or(0.0);
+        let shares = [
+            (self.server_cpu, Limiter::ServerCpu),
+            (self.client_cpu, Limiter::Client),
+            (self.ledger_cpu, Limiter::Ledger),
+            (other, Limiter::OtherPrograms),
+        ];
+        let all: f64 = shares.iter().map(|(share, _)| share).sum();
         if all >= BUSY * processors {
-            return if self.client_cpu > self.server_cpu.max(self.ledger_cpu) {
-                Limiter::Client
-            } else if self.ledger_cpu > self.server_cpu {
-                Limiter::Ledger
-            } else {
-                Limiter::ServerCpu
-            };
+            let largest = shares.into_iter().max_by(|one, other| one.0.total_cmp(&other.0));
+            return largest.map_or(Limiter::Users, |(_, limiter)| limiter);
         }
         // The load generator has one worker: one busy processor is all it can use.
         if self.client_cpu >= BUSY {
@@ -104,6 +113,7 @@ mod tests {
             seconds: 1.0,
             requests: 1_000,
             client_cpu_us: client_ms * 1_000,
+            machine_cpu_us: None,
             server: Some(ServerCounters {
                 cpu_us: (server_ms + ledger_ms) * 1_000,
                 ledger_cpu_us: ledger_ms * 1_000,
@@ -128,6 +138,17 @@ mod tests {
         assert_eq!(limiter(500, 1_000, 400, 0), Limiter::ServerCpu);
         assert_eq!(limiter(1_000, 500, 400, 0), Limiter::Client);
         assert_eq!(limiter(500, 600, 800, 0), Limiter::Ledger);
+    }
+
+    #[test]
+    fn a_machine_that_is_busy_with_others_is_not_blamed_on_the_users() {
+        let mut crowded = spent(200, 300, 100, 0);
+        crowded.machine_cpu_us = Some(1_900_000);
+        let shares = Shares::of(&crowded, 1_000.0).unwrap();
+        assert!((shares.other_cpu.unwrap() - 1.3).abs() < 1e-9, "{shares:?}");
+        assert_eq!(shares.limiter(2), Limiter::OtherPrograms);
+        crowded.machine_cpu_us = Some(620_000);
+        assert_eq!(Shares::of(&crowded, 1_000.0).unwrap().limiter(2), Limiter::Users);
     }
 
     #[test]

@@ -132,20 +132,25 @@ fn conclude(settings: &Settings, machine: Machine, cells: Vec<Cell>, interrupted
     Comparison {
         schema: SCHEMA,
         command: settings.command.clone(),
-        machine,
         pairs: rows::pairs(&method, &cells),
         verdicts: verdict::verdicts(&method, &rows),
         in_short: verdict::in_short(&method, &rows),
+        others: rows::others(&cells, machine.processors),
         method,
         cells,
         rows,
+        machine,
         interrupted,
     }
 }
 
 fn show(comparison: &Comparison, output: &mut Output) -> Result<(), Box<dyn Error>> {
     let method = &comparison.method;
+    if comparison.interrupted {
+        output.write("\nInterrupted: this is what was finished.\n")?;
+    }
     output.write(&table::tables(method, &comparison.rows))?;
+    output.write(&table::noise(comparison.others))?;
     output.write(&table::pairs(method, &comparison.pairs))?;
     output.write(&table::faults(&comparison.cells))?;
     output.write(&table::verdicts(&comparison.verdicts))?;

@@ -36,6 +36,9 @@ pub(crate) struct Comparison {
     pub(crate) pairs: Vec<Pair>,
     /// What the texts say and what this machine says.
     pub(crate) verdicts: Vec<Verdict>,
+    /// The part of the processors that other programs took, median over the cells, from 0 to 1; `None` where the
+    /// kernel does not tell.
+    pub(crate) others: Option<f64>,
     /// The last sentence.
     pub(crate) in_short: String,
     /// Whether Ctrl-C ended it early.

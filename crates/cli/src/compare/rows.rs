@@ -3,7 +3,7 @@
 use crate::compare::limiter::Limiter;
 use crate::compare::plan::Plan;
 use crate::compare::result::{Cell, Figures, Measurement, Method, Outcome, Pair, Row};
-use crate::compare::statistics::{Interval, Ratio, Spread};
+use crate::compare::statistics::{Interval, Ratio, Spread, median};
 
 /// The plan that the others are compared with: threads, if they are there, else plain std threads.
 pub(crate) fn baseline(plans: &[Plan]) -> Option<Plan> {
@@ -71,6 +71,12 @@ pub(crate) fn measurement(cell: &Cell) -> Option<&Measurement> {
         Outcome::Measured(measurement) => Some(measurement),
         Outcome::Impossible(_) | Outcome::Broken { .. } => None,
     }
+}
+
+/// The part of the processors that other programs took during the measurements: the median over the cells.
+pub(crate) fn others(cells: &[Cell], processors: usize) -> Option<f64> {
+    let shares = cells.iter().filter_map(|cell| measurement(cell)?.shares?.other_cpu);
+    median(shares).map(|share| share / processors.max(1) as f64)
 }
 
 fn most_common(limiters: impl Iterator<Item = Limiter>) -> Option<Limiter> {

@@ -95,13 +95,13 @@ impl Server {
         self.child.is_running()
     }
 
-    /// Drains the server and waits for its end, which must be a success.
+    /// Drains the server and waits for its end, which must be a success; returns what it said last.
     ///
     /// # Errors
     /// In words: it did not end in time, or not well.
-    pub(crate) fn drain(mut self) -> Result<(), ServerDied> {
+    pub(crate) fn drain(mut self) -> Result<Vec<String>, ServerDied> {
         let what = match self.child.terminate(PATIENCE) {
-            Ok(Some(status)) if status.success() => return Ok(()),
+            Ok(Some(status)) if status.success() => return Ok(self.child.kill_and_last_words()),
             Ok(Some(status)) => format!("the server ended with {status}"),
             Ok(None) => format!("the server did not drain within {} s", PATIENCE.as_secs()),
             Err(error) => format!("the server could not be waited for: {error}"),
@@ -113,6 +113,15 @@ impl Server {
     pub(crate) fn kill(mut self) -> Vec<String> {
         self.child.kill_and_last_words()
     }
+
+    /// The error for a server that ended during the load.
+    pub(crate) fn died(mut self) -> ServerDied {
+        let how = self.child.exit_status().map(|status| format!(" ({status})")).unwrap_or_default();
+        ServerDied {
+            what: format!("the server died under load{how}"),
+            last_words: self.child.kill_and_last_words(),
+        }
+    }
 }
 
 /// The server ended when it should not have.
@@ -120,13 +129,6 @@ impl Server {
 pub(crate) struct ServerDied {
     what: String,
     last_words: Vec<String>,
-}
-
-impl ServerDied {
-    /// The server ended during the load.
-    pub(crate) fn during_the_load(last_words: Vec<String>) -> Self {
-        Self { what: "the server died under load".to_owned(), last_words }
-    }
 }
 
 impl fmt::Display for ServerDied {

@@ -176,6 +176,7 @@ struct Reading {
     at: Instant,
     answers: u64,
     client_cpu: Duration,
+    machine_cpu_us: Option<u64>,
     server: Option<ServerCounters>,
 }
 
@@ -200,6 +201,7 @@ impl Counters {
             at: Instant::now(),
             answers: stage.answers(),
             client_cpu: Duration::try_from(cpu).unwrap_or_default(),
+            machine_cpu_us: machine_cpu_us(),
             server,
         })
     }
@@ -212,7 +214,39 @@ impl Reading {
             seconds: self.at.duration_since(earlier.at).as_secs_f64(),
             requests: self.answers - earlier.answers,
             client_cpu_us: u64::try_from(client_cpu.as_micros()).unwrap_or(u64::MAX),
+            machine_cpu_us: self
+                .machine_cpu_us
+                .zip(earlier.machine_cpu_us)
+                .map(|(after, before)| after.saturating_sub(before)),
             server: self.server.zip(earlier.server).map(|(after, before)| after.since(&before)),
         }
+    }
+}
+
+/// CPU time that everything on this machine has used since it started.
+fn machine_cpu_us() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    Some(busy_ticks(&stat)? * 1_000_000 / rustix::param::clock_ticks_per_second().max(1))
+}
+
+/// The first line of `/proc/stat` without the times in which nothing ran: idle and waiting for I/O. Guests' time is
+/// part of user time already.
+fn busy_ticks(stat: &str) -> Option<u64> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let ticks: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = ticks[..] else { return None };
+    Some(user + nice + system + irq + softirq + steal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_time_is_not_busy() {
+        assert_eq!(busy_ticks("cpu  1 2 4 1000 1000 8 16 32 64 64\ncpu0 1 2 4\n"), Some(63));
+        assert_eq!(busy_ticks("intr 1 2 3"), None);
+        assert_eq!(busy_ticks("cpu  1 2"), None);
+        assert!(machine_cpu_us().is_some());
     }
 }

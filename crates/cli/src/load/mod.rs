@@ -25,8 +25,8 @@ pub(crate) use descriptors::raise_descriptors;
 pub(crate) use histogram::Latencies;
 pub(crate) use payments::Work;
 #[cfg(test)]
-pub(crate) use summary::{Answers, Window};
-pub(crate) use summary::{ServerCounters, Spent, Summary};
+pub(crate) use summary::{Answers, ServerCounters, Window};
+pub(crate) use summary::{Spent, Summary};
 
 use ropewalk::Runtime;
 

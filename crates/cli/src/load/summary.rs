@@ -64,6 +64,8 @@ pub(crate) struct Spent {
     pub(crate) requests: u64,
     /// CPU time of the load generator.
     pub(crate) client_cpu_us: u64,
+    /// CPU time of all programs on this machine, in steps of the kernel's clock tick; `None` where it is not told.
+    pub(crate) machine_cpu_us: Option<u64>,
     /// The server's counters; `None` when it has no `/stats`.
     pub(crate) server: Option<ServerCounters>,
 }
@@ -224,6 +226,7 @@ mod tests {
                     seconds: 0.5,
                     requests: 100,
                     client_cpu_us: 1_000,
+                    machine_cpu_us: None,
                     server: Some(ServerCounters {
                         cpu_us: 5_000,
                         ledger_cpu_us: 2_000,

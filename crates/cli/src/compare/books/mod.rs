@@ -27,14 +27,35 @@ pub(crate) struct Books {
     pub(crate) unanswered_committed: u64,
     /// Payments without an answer that are not in the ledger: allowed too.
     pub(crate) unanswered_absent: u64,
-    /// What is wrong, in words; at most [`FAULTS_SHOWN`].
+    /// What is wrong, in words; at most [`FAULTS_SHOWN`] of each kind.
     pub(crate) faults: Vec<String>,
     /// How many faults there are in all.
     pub(crate) fault_count: u64,
+    /// How many of each kind were spelled out.
+    #[serde(skip)]
+    shown: HashMap<Fault, usize>,
 }
 
-/// So many faults are spelled out; more would bury the first.
-const FAULTS_SHOWN: usize = 10;
+/// The kinds of faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Fault {
+    Accounts,
+    Money,
+    Balance,
+    StrayEntry,
+    Entries,
+    Overdraft,
+    ReportedBalance,
+    Altered,
+    Doubled,
+    Lost,
+    StoredThoughRefused,
+    RefusedWithoutReason,
+    Invented,
+}
+
+/// So many faults of a kind are spelled out; more would bury the other kinds.
+const FAULTS_SHOWN: usize = 3;
 
 impl Books {
     /// Whether nothing is wrong.
@@ -42,9 +63,17 @@ impl Books {
         self.fault_count == 0
     }
 
-    fn fault(&mut self, what: String) {
+    /// Books in which so many payments were made and refused, for tests of what is computed from them.
+    #[cfg(test)]
+    pub(crate) fn balanced(committed: u64, refused: u64) -> Self {
+        Self { committed, acknowledged: committed, refused, ..Self::default() }
+    }
+
+    fn fault(&mut self, kind: Fault, what: String) {
         self.fault_count += 1;
-        if self.faults.len() < FAULTS_SHOWN {
+        let shown = self.shown.entry(kind).or_default();
+        if *shown < FAULTS_SHOWN {
+            *shown += 1;
             self.faults.push(what);
         }
     }
@@ -154,19 +183,21 @@ impl Ledger {
 /// No cent was made or lost, and every balance is explained by the entries of its account.
 fn check_money(ledger: &Ledger, bank: Bank, books: &mut Books) {
     if ledger.accounts.len() != bank.accounts as usize {
-        books.fault(format!(
-            "{} accounts were opened and {} are there",
-            bank.accounts,
-            ledger.accounts.len()
-        ));
+        books.fault(
+            Fault::Accounts,
+            format!("{} accounts were opened and {} are there", bank.accounts, ledger.accounts.len()),
+        );
     }
     let money: i64 = ledger.accounts.values().sum();
     if money != bank.money_cents() {
-        books.fault(format!(
-            "the accounts hold {} in all and should hold {}",
-            Money(money),
-            Money(bank.money_cents())
-        ));
+        books.fault(
+            Fault::Money,
+            format!(
+                "the accounts hold {} in all and should hold {}",
+                Money(money),
+                Money(bank.money_cents())
+            ),
+        );
     }
     let mut explained: HashMap<u32, i64> = HashMap::with_capacity(ledger.accounts.len());
     for posting in &ledger.postings {
@@ -175,15 +206,17 @@ fn check_money(ledger: &Ledger, bank: Bank, books: &mut Books) {
     for (account, &balance) in &ledger.accounts {
         let expected = bank.opening_cents + explained.remove(account).unwrap_or(0);
         if balance != expected {
-            books.fault(format!(
-                "account {account} holds {} and its entries say {}",
-                Money(balance),
-                Money(expected)
-            ));
+            books.fault(
+                Fault::Balance,
+                format!("account {account} holds {} and its entries say {}", Money(balance), Money(expected)),
+            );
         }
     }
     for account in explained.keys() {
-        books.fault(format!("there are entries for account {account}, which does not exist"));
+        books.fault(
+            Fault::StrayEntry,
+            format!("there are entries for account {account}, which does not exist"),
+        );
     }
 }
 
@@ -201,11 +234,14 @@ fn check_history(ledger: &Ledger, bank: Bank, books: &mut Books) -> HashMap<u32,
         let mut found = entries.remove(committed.key.as_str()).unwrap_or_default();
         found.sort_unstable_by_key(|&(_, cents)| cents);
         if found != [(from, -cents), (to, cents)] {
-            books.fault(format!(
-                "payment {} of {} from {from} to {to} has the entries {found:?}",
-                committed.key,
-                Money(cents)
-            ));
+            books.fault(
+                Fault::Entries,
+                format!(
+                    "payment {} of {} from {from} to {to} has the entries {found:?}",
+                    committed.key,
+                    Money(cents)
+                ),
+            );
         }
         let payer = balances.entry(from).or_insert(bank.opening_cents);
         *payer -= cents;
@@ -216,21 +252,27 @@ fn check_history(ledger: &Ledger, bank: Bank, books: &mut Books) -> HashMap<u32,
         *payee += cents;
         let payee = *payee;
         if payer < 0 {
-            books.fault(format!("payment {} left account {from} with {}", committed.key, Money(payer)));
+            books.fault(
+                Fault::Overdraft,
+                format!("payment {} left account {from} with {}", committed.key, Money(payer)),
+            );
         }
         if (committed.payer_balance, committed.payee_balance) != (payer, payee) {
-            books.fault(format!(
-                "payment {} reported the balances {} and {}; they were {} and {}",
-                committed.key,
-                Money(committed.payer_balance),
-                Money(committed.payee_balance),
-                Money(payer),
-                Money(payee)
-            ));
+            books.fault(
+                Fault::ReportedBalance,
+                format!(
+                    "payment {} reported the balances {} and {}; they were {} and {}",
+                    committed.key,
+                    Money(committed.payer_balance),
+                    Money(committed.payee_balance),
+                    Money(payer),
+                    Money(payee)
+                ),
+            );
         }
     }
     for (payment, found) in entries {
-        books.fault(format!("the entries {found:?} belong to no payment ({payment})"));
+        books.fault(Fault::StrayEntry, format!("the entries {found:?} belong to no payment ({payment})"));
     }
     lowest
 }
@@ -251,13 +293,16 @@ fn check_journal(
         let stored = committed.remove(entry.key.as_str());
         if let Some((payment, times)) = stored {
             if payment != entry.payment {
-                books.fault(format!(
-                    "payment {} was sent as {:?} and stored as {payment:?}",
-                    entry.key, entry.payment
-                ));
+                books.fault(
+                    Fault::Altered,
+                    format!(
+                        "payment {} was sent as {:?} and stored as {payment:?}",
+                        entry.key, entry.payment
+                    ),
+                );
             }
             if times > 1 {
-                books.fault(format!("payment {} is stored {times} times", entry.key));
+                books.fault(Fault::Doubled, format!("payment {} is stored {times} times", entry.key));
             }
         }
         let is_stored = stored.is_some();
@@ -265,7 +310,7 @@ fn check_journal(
             Some(200) => {
                 books.acknowledged += 1;
                 if !is_stored {
-                    books.fault(format!("payment {} was acknowledged and is lost", entry.key));
+                    books.fault(Fault::Lost, format!("payment {} was acknowledged and is lost", entry.key));
                 }
             }
             // The server failed in between and promised nothing: as good as no answer.
@@ -273,26 +318,32 @@ fn check_journal(
             None | Some(500..) => books.unanswered_absent += 1,
             Some(status) => {
                 if is_stored {
-                    books.fault(format!("payment {} was answered with {status} and is stored", entry.key));
+                    books.fault(
+                        Fault::StoredThoughRefused,
+                        format!("payment {} was answered with {status} and is stored", entry.key),
+                    );
                 }
                 if status == 409 {
                     books.refused += 1;
                     let least = lowest.get(&entry.payment.from).copied();
                     if entry.payment.cents <= least.unwrap_or(bank.opening_cents) {
-                        books.fault(format!(
-                            "payment {} of {} was refused, but account {} never held less than {}",
-                            entry.key,
-                            Money(entry.payment.cents),
-                            entry.payment.from,
-                            Money(least.unwrap_or(bank.opening_cents))
-                        ));
+                        books.fault(
+                            Fault::RefusedWithoutReason,
+                            format!(
+                                "payment {} of {} was refused, but account {} never held less than {}",
+                                entry.key,
+                                Money(entry.payment.cents),
+                                entry.payment.from,
+                                Money(least.unwrap_or(bank.opening_cents))
+                            ),
+                        );
                     }
                 }
             }
         }
     }
     for (key, (payment, _)) in committed {
-        books.fault(format!("nobody sent payment {key} ({payment:?})"));
+        books.fault(Fault::Invented, format!("nobody sent payment {key} ({payment:?})"));
     }
 }
 

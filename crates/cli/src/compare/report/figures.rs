@@ -154,10 +154,18 @@ fn series(comparison: &Comparison, plan: Plan, pick: Pick, label: fn(f64) -> Str
         name: plan.name().to_owned(),
         class: plan.name().to_owned(),
         dashed: false,
+        shift: shift(comparison, plan),
         dots: true,
         points: rows.iter().filter_map(point).collect(),
         missing: rows.iter().filter(|row| row.rounds == 0).map(|row| row.users.into()).collect(),
     }
+}
+
+/// The plans stand side by side at each number of users.
+fn shift(comparison: &Comparison, plan: Plan) -> f64 {
+    let plans = &comparison.method.plans;
+    let place = plans.iter().position(|&other| other == plan).unwrap_or(0);
+    (place as f64 - (plans.len() as f64 - 1.0) / 2.0) * 7.0
 }
 
 /// The distribution of latencies, a plot for each number of users.
@@ -174,6 +182,7 @@ fn distribution(comparison: &Comparison, users: u32) -> Option<String> {
             name: plan.name().to_owned(),
             class: plan.name().to_owned(),
             dashed: false,
+            shift: 0.0,
             dots: false,
             points: quantiles(&pooled(comparison, users, plan)),
             missing: Vec::new(),

@@ -76,6 +76,10 @@ fn warnings(comparison: &Comparison) -> String {
             comparison.machine.disk.file_system
         ));
     }
+    let noise = table::noise(comparison.others);
+    if !noise.is_empty() {
+        warnings.push(noise.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
     warnings.iter().map(|warning| format!("<p class=\"warning\">{}</p>\n", escape(warning))).collect()
 }
 

@@ -4,12 +4,12 @@ use crate::compare::report::scale::Scale;
 use crate::compare::report::svg::{Anchor, Svg};
 
 /// The size of a plot; the page scales it.
-const WIDTH: f64 = 520.0;
+const WIDTH: f64 = 534.0;
 const HEIGHT: f64 = 320.0;
 
 /// What is left around the drawing for title, axes and names.
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 112.0;
+const RIGHT: f64 = 126.0;
 const TOP: f64 = 46.0;
 const BOTTOM: f64 = 46.0;
 
@@ -49,6 +49,8 @@ pub(super) struct Series {
     pub(super) class: String,
     /// Whether it is dashed.
     pub(super) dashed: bool,
+    /// How far it is drawn to the right of its values, so that spreads of different plans do not hide each other.
+    pub(super) shift: f64,
     /// Whether its points get dots.
     pub(super) dots: bool,
     /// Its points, from left to right.
@@ -111,8 +113,11 @@ impl Plot<'_> {
     fn draw_series(&self, svg: &mut Svg, series: &Series) {
         let class = &series.class;
         let dashed = if series.dashed { " dashed" } else { "" };
-        let places: Vec<(f64, f64)> =
-            series.points.iter().map(|point| (self.x.place(point.x), self.y.place(point.y))).collect();
+        let places: Vec<(f64, f64)> = series
+            .points
+            .iter()
+            .map(|point| (self.x.place(point.x) + series.shift, self.y.place(point.y)))
+            .collect();
         svg.path(&format!("series {class}{dashed}"), &places);
         for (point, &(x, y)) in series.points.iter().zip(&places) {
             if let Some((low, high)) = point.spread {

@@ -92,8 +92,11 @@ pub(crate) fn cell_line(cell: &Cell, method: &Method) -> String {
     }
 }
 
-/// The three tables with their notes.
+/// The three tables with their notes; only the notes when there is nothing to show in a table.
 pub(crate) fn tables(method: &Method, rows: &[Row]) -> String {
+    if rows.iter().all(|row| row.rounds == 0) {
+        return format!("\n{}", reasons(rows));
+    }
     let noun = method.work.noun();
     let mut text =
         format!("\nSpeed (median of the rounds; latencies in milliseconds)\n{}", speed(method, rows));
@@ -208,6 +211,12 @@ fn notes(rows: &[Row]) -> String {
         text += "-: fewer than ten answers lie beyond this percentile.\n";
     }
     text += "touched: peak of resident memory, page tables and kernel stacks.\nreserved: peak of the address space.\n";
+    text + &reasons(rows)
+}
+
+/// Why cells are missing from rows.
+fn reasons(rows: &[Row]) -> String {
+    let mut text = String::new();
     for row in rows {
         let name = format!("{} {}", format::thousands(row.users.into()), row.plan.plural());
         if let Some(obstacle) = &row.obstacle {
@@ -221,21 +230,38 @@ fn notes(rows: &[Row]) -> String {
     text
 }
 
+/// A warning when other programs took a good part of the machine; empty when they did not.
+pub(crate) fn noise(others: Option<f64>) -> String {
+    others.filter(|&part| part >= NOISE).map_or_else(String::new, |part| {
+        wrap(
+            &format!(
+                "Beware: other programs took {:.0} % of the CPUs meanwhile. Small differences drown, and the kernel \
+                 shares the CPUs out by thread, which favours the plan with more of them.",
+                part * 100.0
+            ),
+            "",
+        )
+    })
+}
+
+/// Other programs that take less than this part of the machine are not worth a warning.
+const NOISE: f64 = 0.10;
+
 /// Every fault in the books, cell by cell; empty when they balance.
 pub(crate) fn faults(cells: &[Cell]) -> String {
     let mut text = String::new();
     for cell in cells {
-        if let Outcome::Measured(measurement) = &cell.outcome {
-            if !measurement.books.balance() {
-                let _ = writeln!(
-                    text,
-                    "\nThe books of round {}, {} users, {} do NOT balance: {}",
-                    cell.round,
-                    format::thousands(cell.users.into()),
-                    cell.plan,
-                    measurement.books
-                );
-            }
+        if let Outcome::Measured(measurement) = &cell.outcome
+            && !measurement.books.balance()
+        {
+            let _ = writeln!(
+                text,
+                "\nThe books of round {}, {} users, {} do NOT balance: {}",
+                cell.round,
+                format::thousands(cell.users.into()),
+                cell.plan,
+                measurement.books
+            );
         }
     }
     text
@@ -292,7 +318,11 @@ pub(crate) fn verdicts(verdicts: &[Verdict]) -> String {
 
 /// `text` in lines of at most 80 columns, those after the first with `indent` before them.
 fn wrap(text: &str, indent: &str) -> String {
-    textwrap::fill(text, textwrap::Options::new(WIDTH).subsequent_indent(indent)) + "\n"
+    // Flags such as --thread-stack stay whole.
+    let options = textwrap::Options::new(WIDTH)
+        .subsequent_indent(indent)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(text, options) + "\n"
 }
 
 use CellAlignment::{Left, Right};

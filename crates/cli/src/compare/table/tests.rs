@@ -76,6 +76,14 @@ fn a_row_that_could_not_run_stays_with_its_reason_and_what_mends_it() {
 }
 
 #[test]
+fn a_crowded_machine_is_flagged() {
+    assert_eq!(noise(None), "");
+    assert_eq!(noise(Some(0.05)), "");
+    assert!(noise(Some(0.4)).contains("other programs took 40 % of the CPUs"));
+    assert_narrow(&noise(Some(0.4)));
+}
+
+#[test]
 fn faults_are_spelled_out() {
     let mut comparison = comparison();
     assert_eq!(faults(&comparison.cells), "");

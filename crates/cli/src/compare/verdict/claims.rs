@@ -335,16 +335,16 @@ fn most_users<'a>(both: &[(&'a Row, &'a Row)], work: Work) -> Option<(&'a Row, R
     let rate = row.rate_ratio?;
     let noun = work.noun();
     let rate_text = match rate {
-        Ratio::NoDifference => format!("as many {noun}s/s as threads"),
+        Ratio::NoDifference => format!("no difference in {noun}s/s"),
         Ratio::Differs(ratio) | Ratio::Unjudged(ratio) => {
             format!("{} times the threads' {noun}s/s", format::ratio(ratio))
         }
     };
     let cpu_text = match row.cpu_ratio {
         None => String::new(),
-        Some(Ratio::NoDifference) => format!(" at the same CPU per {noun}"),
+        Some(Ratio::NoDifference) => format!(", at the same CPU per {noun}"),
         Some(Ratio::Differs(ratio) | Ratio::Unjudged(ratio)) => {
-            format!(" at {} times their CPU per {noun}", format::ratio(ratio))
+            format!(", at {} times the threads' CPU per {noun}", format::ratio(ratio))
         }
     };
     let limits = match (row.limiter, threads.limiter) {

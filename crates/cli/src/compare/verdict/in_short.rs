@@ -68,7 +68,7 @@ fn compare(method: &Method, rows: &[&Row], plan: Plan, base: Plan) -> Option<Str
     let noun = method.work.noun();
     let mut text = format!("with {} users {}", format::thousands(many.into()), plan.plural());
     text += &match row.rate_ratio? {
-        Ratio::NoDifference => format!(" made as many {noun}s/s as {}", base.plural()),
+        Ratio::NoDifference => format!(" and {} were equally fast within the spread", base.plural()),
         Ratio::Differs(ratio) => {
             format!(" made {} times the {noun}s/s of {}", format::ratio(ratio), base.plural())
         }
@@ -86,20 +86,22 @@ fn compare(method: &Method, rows: &[&Row], plan: Plan, base: Plan) -> Option<Str
         }
         None => {}
     }
-    if let (Some(one), Some(other)) = (row.figures.touched_bytes, base_row.figures.touched_bytes) {
-        if other.median > 0.0 {
-            costs.push(format!("{} times the memory", format::ratio(one.median / other.median)));
-        }
+    if let (Some(one), Some(other)) = (row.figures.touched_bytes, base_row.figures.touched_bytes)
+        && other.median > 0.0
+    {
+        costs.push(format!("{} times the memory", format::ratio(one.median / other.median)));
     }
     if !costs.is_empty() {
-        text += &format!(", with {}", costs.join(" and "));
+        text += &format!("; {} took {}", plan.plural(), costs.join(" and "));
     }
     if few < many {
         let few_text = match of(few, plan)?.rate_ratio? {
-            Ratio::NoDifference => "no difference in speed".to_owned(),
-            Ratio::Differs(ratio) | Ratio::Unjudged(ratio) => format!("{} times", format::ratio(ratio)),
+            Ratio::NoDifference => "there was no difference in speed".to_owned(),
+            Ratio::Differs(ratio) | Ratio::Unjudged(ratio) => {
+                format!("it was {} times the speed", format::ratio(ratio))
+            }
         };
-        text += &format!("; with {}, {few_text}", format::thousands(few.into()));
+        text += &format!("; with {} users {few_text}", format::thousands(few.into()));
     }
     Some(text + ".")
 }

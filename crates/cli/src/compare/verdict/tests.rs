@@ -65,11 +65,11 @@ fn coroutines_ahead() {
     assert_finding(&verdicts, "fit into 8 GB", Holds, "210,000 threads or 840,000 coroutines");
     assert_finding(&verdicts, "few users", Holds, "no difference");
     assert_finding(&verdicts, "The more threads", Holds, "10,000 users: 2.00 times");
-    assert_finding(&verdicts, "I/O-heavy", Holds, "2.00 times the threads' payments/s at 0.50 times");
+    assert_finding(&verdicts, "I/O-heavy", Holds, "2.00 times the threads' payments/s, at 0.50 times");
     assert_eq!(
         in_short,
-        "In short: with 10,000 users coroutines made 2.00 times the payments/s of threads, with 0.50 times the CPU \
-         and 0.27 times the memory; with 10, no difference in speed."
+        "In short: with 10,000 users coroutines made 2.00 times the payments/s of threads; coroutines took 0.50 times \
+         the CPU and 0.27 times the memory; with 10 users there was no difference in speed."
     );
 }
 
@@ -101,9 +101,11 @@ fn no_difference_anywhere() {
     use Finding::{Holds, NotHere};
     assert_finding(&verdicts, "few users", Holds, "");
     assert_finding(&verdicts, "The more threads", NotHere, "1,000 users: no difference");
-    assert_finding(&verdicts, "I/O-heavy", NotHere, "as many payments/s as threads at the same CPU");
+    assert_finding(&verdicts, "I/O-heavy", NotHere, "no difference in payments/s, at the same CPU");
     assert!(
-        in_short.contains("coroutines made as many payments/s as threads, with the same CPU"),
+        in_short.contains(
+            "coroutines and threads were equally fast within the spread; coroutines took the same CPU"
+        ),
         "{in_short}"
     );
 }
@@ -111,7 +113,7 @@ fn no_difference_anywhere() {
 #[test]
 fn the_same_speed_with_less_cpu_is_said_to_hold_in_part() {
     let (verdicts, _) = judge(&[(1_000, Thread, 10_000.0, 60.0), (1_000, Coroutine, 10_010.0, 30.0)]);
-    assert_finding(&verdicts, "I/O-heavy", Finding::InPart, "at 0.50 times their CPU per payment");
+    assert_finding(&verdicts, "I/O-heavy", Finding::InPart, "at 0.50 times the threads' CPU per payment");
     assert_finding(&verdicts, "I/O-heavy", Finding::InPart, "(limited by: ledger, both)");
 }
 
@@ -212,7 +214,7 @@ fn cpu_bound_work_has_a_claim_of_its_own() {
     let cpu = |method: &mut Method| method.work = Work::Cpu;
     let same = [(1_000, Thread, 9_000.0, 80.0), (1_000, Coroutine, 9_010.0, 80.0)];
     let (verdicts, _) = judge_with(&same, cpu, Vec::new());
-    assert_finding(&verdicts, "only help in I/O-bound", Finding::Holds, "as many payments/s");
+    assert_finding(&verdicts, "only help in I/O-bound", Finding::Holds, "no difference in payments/s");
     assert!(!verdicts.iter().any(|verdict| verdict.claim.contains("I/O-heavy")));
     let ahead = [(1_000, Thread, 9_000.0, 80.0), (1_000, Coroutine, 12_000.0, 60.0)];
     let (verdicts, _) = judge_with(&ahead, cpu, Vec::new());
@@ -223,7 +225,9 @@ fn cpu_bound_work_has_a_claim_of_its_own() {
 fn the_control_can_be_what_threads_are_compared_with() {
     let (_, in_short) = judge(&[(100, Thread, 5_000.0, 41.0), (100, Std, 5_000.0, 40.9)]);
     assert!(
-        in_short.starts_with("In short: with 100 users std threads made as many payments/s as threads"),
+        in_short.starts_with(
+            "In short: with 100 users std threads and threads were equally fast within the spread"
+        ),
         "{in_short}"
     );
 }

@@ -1,0 +1,32 @@
+//! What the machine cannot run stays as a row, with its reason and what mends it, and is no failure.
+
+use std::process::Command;
+
+use crate::support::{Run, ropewalk};
+
+#[test]
+fn too_few_descriptors_are_a_row_with_a_reason() {
+    let databases = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!(
+        "ulimit -n 200; exec {} compare --quick --plans std --users 10,100 --dir {}",
+        env!("CARGO_BIN_EXE_ropewalk"),
+        databases.path().display()
+    ));
+    let ended = Run::start(command).end();
+    ended.assert_code(0).assert_says("228 descriptors needed, the hard limit is 200");
+    ended.assert_says("ulimit -n 228").assert_says("Speed");
+}
+
+#[test]
+fn threads_that_the_memory_limit_does_not_hold_are_a_row_with_a_reason() {
+    let databases = tempfile::tempdir().unwrap();
+    let ended = ropewalk(&format!(
+        "compare --quick --plans thread,coroutine --users 60 --memory 4G --thread-stack 256M --dir {}",
+        databases.path().display()
+    ))
+    .end();
+    ended.assert_code(0).assert_says("not run: with --memory 4G, thread creation failed at ");
+    ended.assert_says("1/1      60 coroutine").assert_says("--plans coroutine");
+    assert!(ended.last_line().starts_with("In short: 60 users under coroutine"), "{}", ended.last_line());
+}
