@@ -124,15 +124,15 @@ impl Waiter {
         self.word.take()
     }
 
-    /// Owner: sleeps in a futex on the word.
-    pub(super) fn block_thread(&self, deadline: Option<Instant>) {
+    /// Owner: sleeps in a futex on the word. `true` if it was called, and not merely late.
+    pub(super) fn block_thread(&self, deadline: Option<Instant>) -> bool {
         if !self.word.fall_asleep(Sleep::Blocked) {
-            return;
+            return true;
         }
         while !self.word.is_notified() && deadline.is_none_or(|deadline| clock::now() < deadline) {
             self.sleeper.wait(self.word.as_atomic(), WakeWord::BLOCKED_VALUE, deadline);
         }
-        self.word.wake_up();
+        self.word.wake_up()
     }
 
     /// Asks the task to end: it unwinds from its next wait. The caller has to unpark it.
@@ -286,14 +286,16 @@ impl Waiter {
         self.begin_wait(wait);
         let here = wait.holder.is_some_and(|home| home == self.home());
         let limit = clock::after(UNWINDING_LIMIT);
+        // Whoever was called, be it at the last moment, looks at what it waits for: nobody will call again.
+        let mut called = false;
         if !here {
             let until = match (deadline, limit) {
                 (Some(deadline), Some(limit)) => Some(deadline.min(limit)),
                 (deadline, limit) => deadline.or(limit),
             };
-            self.block_thread(until);
+            called = self.block_thread(until);
         }
-        if here || limit.is_some_and(|limit| clock::now() >= limit) {
+        if !called && (here || limit.is_some_and(|limit| clock::now() >= limit)) {
             UNWINDING_SWITCHES.fetch_add(1, Relaxed);
             SUSPENDED_UNWINDING.set(SUSPENDED_UNWINDING.get() + 1);
             current.sleep(deadline);
