@@ -8,3 +8,4 @@ mod support;
 mod cancel;
 mod lifetime;
 mod tasks;
+mod unwinding;
