@@ -8,4 +8,5 @@ mod support;
 mod cancel;
 mod lifetime;
 mod tasks;
+mod timeouts;
 mod unwinding;

@@ -369,3 +369,28 @@ fn a_wake_up_at_the_limit_is_not_lost() {
         tasks.into_iter().for_each(|task| task.join().unwrap());
     });
 }
+
+/// The deadline that has unwound the task is still past while its destructors wait: they must not spin on it.
+#[test]
+fn a_destructor_after_a_timeout_waits_as_one_after_a_cancel() {
+    guarded(|| {
+        runtime(1).run(|| {
+            let semaphore = Arc::new(ropewalk::sync::Semaphore::new(0));
+            let task = coroutine::spawn_local({
+                let semaphore = semaphore.clone();
+                move || {
+                    timeout(Duration::from_millis(1), || {
+                        let _cleans_up = OnDrop(|| drop(semaphore.acquire()));
+                        coroutine::sleep(LONG);
+                    })
+                }
+            });
+            let neighbour = coroutine::spawn_local(move || {
+                coroutine::sleep(Duration::from_millis(2));
+                semaphore.add_permits(1);
+            });
+            assert!(task.join().unwrap().is_err());
+            neighbour.join().unwrap();
+        });
+    });
+}
