@@ -162,7 +162,7 @@ impl Settings {
                 payments: method.payments,
                 bank: BANK,
             },
-            sync_us: machine.disk.sync_us,
+            sync_us: machine.disk.sync_least_us,
             processors: machine.processors,
         }
     }
