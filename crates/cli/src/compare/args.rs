@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// Plans to compare, in this order
     #[arg(long, value_enum, value_name = "PLANS", value_delimiter = ',', default_values = ["thread", "coroutine"])]
     plans: Vec<Plan>,
-    /// Numbers of users
+    /// Numbers of users [default: 10,100,1000,10000; 10,100,1000 with --quick]
     #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     users: Vec<u32>,
     /// What a request makes the server do
@@ -162,7 +162,7 @@ impl Settings {
                 payments: method.payments,
                 bank: BANK,
             },
-            sync_us: machine.disk.sync_us,
+            sync_us: machine.disk.sync_least_us,
             processors: machine.processors,
         }
     }

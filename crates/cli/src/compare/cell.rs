@@ -24,7 +24,7 @@ pub(crate) struct CellOptions {
     pub(crate) server: ServerOptions,
     /// What the users do.
     pub(crate) client: ClientOptions,
-    /// Time of one sync of the disk.
+    /// The least time of one sync of the disk.
     pub(crate) sync_us: f64,
     /// Processors of the machine.
     pub(crate) processors: usize,

@@ -32,7 +32,9 @@ impl Child {
     /// # Errors
     /// When it cannot be started.
     pub(crate) fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> io::Result<Self> {
-        let mut process = Command::new(std::env::current_exe()?)
+        // The kernel's link, not the path: a program that was rebuilt meanwhile would be another one.
+        let mut process = Command::new("/proc/self/exe")
+            .arg0("ropewalk")
             // The child dies by SIGKILL when this process does, however that happens.
             .arg("--parent")
             .arg(std::process::id().to_string())

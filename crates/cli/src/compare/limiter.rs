@@ -2,7 +2,7 @@
 //!
 //! Computed from how busy each of them was while the payment clock ran. The ledger is one thread that computes or
 //! waits for the disk, so its share is its CPU time plus the number of its commits times what one sync of this disk
-//! takes. The machine's processors are shared by server and client; when they are nearly all busy, whoever uses most
+//! takes at least. The machine's processors are shared by server and client; when they are nearly all busy, whoever uses most
 //! of them is what limits.
 
 use std::fmt;

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::statistics;
+use crate::compare::statistics::Spread;
 
 /// The machine, the build and the place of the database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub(crate) struct Disk {
     pub(crate) file_system: String,
     /// Median time of writing 4 KiB and syncing it.
     pub(crate) sync_us: f64,
+    /// The least such time: what the disk takes when nothing else is in the way.
+    pub(crate) sync_least_us: f64,
     /// Whether a sync makes data safe: not in memory.
     pub(crate) durable: bool,
 }
@@ -83,10 +85,12 @@ impl Disk {
         let directory = directory.canonicalize().map_err(named)?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let file_system = file_system(&mounts, &directory).unwrap_or_else(|| "unknown".to_owned());
+        let syncs = sync_times_us(&directory).map_err(named)?;
         Ok(Self {
             durable: !matches!(file_system.as_str(), "tmpfs" | "ramfs" | "rootfs"),
             file_system,
-            sync_us: sync_us(&directory).map_err(named)?,
+            sync_us: syncs.median,
+            sync_least_us: syncs.low,
             directory: directory.display().to_string(),
         })
     }
@@ -135,8 +139,8 @@ fn unescape(point: &str) -> String {
 /// How many syncs are timed.
 const SYNCS: usize = 21;
 
-/// The median time of a 4 KiB append with a sync, which is what one commit of the ledger waits for at least.
-fn sync_us(directory: &Path) -> io::Result<f64> {
+/// The times of 4 KiB appends with a sync, which is what one commit of the ledger waits for at least.
+fn sync_times_us(directory: &Path) -> io::Result<Spread> {
     let mut file: File = tempfile::tempfile_in(directory)?;
     let mut times = Vec::with_capacity(SYNCS);
     for _ in 0..SYNCS {
@@ -145,7 +149,7 @@ fn sync_us(directory: &Path) -> io::Result<f64> {
         file.sync_data()?;
         times.push(start.elapsed().as_secs_f64() * 1e6);
     }
-    Ok(statistics::median(times).unwrap_or(0.0))
+    Spread::of(times).ok_or_else(|| io::Error::other("no time was measured"))
 }
 
 #[cfg(test)]

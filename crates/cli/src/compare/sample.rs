@@ -116,6 +116,7 @@ pub(crate) fn comparison(method: Method, cells: Vec<Cell>) -> Comparison {
                 directory: "/tmp".to_owned(),
                 file_system: "ext4".to_owned(),
                 sync_us: 850.0,
+                sync_least_us: 800.0,
                 durable: true,
             },
         },

@@ -60,27 +60,33 @@ fn lead(comparison: &Comparison) -> String {
 
 /// What a reader has to know before the first figure.
 fn warnings(comparison: &Comparison) -> String {
-    let mut warnings = Vec::new();
+    let mut html = String::new();
+    let mut warn = |class: &str, text: &str| {
+        let _ = writeln!(html, "<p class=\"{class}\">{}</p>", escape(text));
+    };
     if comparison.rows.iter().any(|row| row.books_balance == Some(false)) {
-        warnings.push("The books do not balance. Nothing below counts.".to_owned());
+        warn("warning", "The books do not balance. Nothing below counts.");
     }
     if comparison.interrupted {
-        warnings.push("The run was interrupted; this is what was finished.".to_owned());
+        warn("caution", "The run was interrupted; this is what was finished.");
     }
     if !comparison.machine.release_build {
-        warnings.push("Made with a debug build: the figures mean little.".to_owned());
+        warn("caution", "Made with a debug build: the figures mean little.");
     }
     if !comparison.machine.disk.durable {
-        warnings.push(format!(
-            "The database was on {}, in memory: payments were not durable, and a sync cost nothing.",
-            comparison.machine.disk.file_system
-        ));
+        let file_system = &comparison.machine.disk.file_system;
+        warn(
+            "caution",
+            &format!(
+                "The database was on {file_system}, in memory: payments were not durable, and a sync cost nothing."
+            ),
+        );
     }
     let noise = table::noise(comparison.others);
     if !noise.is_empty() {
-        warnings.push(noise.split_whitespace().collect::<Vec<_>>().join(" "));
+        warn("caution", &noise.split_whitespace().collect::<Vec<_>>().join(" "));
     }
-    warnings.iter().map(|warning| format!("<p class=\"warning\">{}</p>\n", escape(warning))).collect()
+    html
 }
 
 fn grid(plots: &[String]) -> String {
@@ -105,10 +111,19 @@ fn verdicts(comparison: &Comparison) -> String {
             "<dt>&ldquo;{}&rdquo;</dt>\n<dd><span class=\"badge {class}\">{}</span> {}</dd>",
             escape(&verdict.claim),
             verdict.finding,
-            escape(&capitalised(&verdict.text))
+            with_whole_flags(&capitalised(&verdict.text))
         );
     }
     html + "</dl>\n"
+}
+
+/// The text escaped, its flags such as `--memory 8G` protected from being broken after a hyphen.
+fn with_whole_flags(text: &str) -> String {
+    let word = |word: &str| {
+        let escaped = escape(word);
+        if word.contains("--") { format!("<span class=\"flag\">{escaped}</span>") } else { escaped }
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 fn method(comparison: &Comparison) -> String {
@@ -184,12 +199,14 @@ mod tests {
     #[test]
     fn what_should_worry_a_reader_stands_at_the_top() {
         let mut odd = comparison();
-        assert!(!page(&odd).contains("class=\"warning\""));
+        assert!(!page(&odd).contains("class=\"warning\"") && !page(&odd).contains("class=\"caution\""));
         odd.rows[0].books_balance = Some(false);
         odd.machine.release_build = false;
         odd.machine.disk.durable = false;
         odd.interrupted = true;
-        assert_eq!(page(&odd).matches("class=\"warning\"").count(), 4);
+        odd.others = Some(0.5);
+        assert_eq!(page(&odd).matches("class=\"warning\"").count(), 1);
+        assert_eq!(page(&odd).matches("class=\"caution\"").count(), 4);
     }
 
     #[test]

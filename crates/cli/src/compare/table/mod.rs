@@ -54,7 +54,7 @@ pub(crate) fn method_line(method: &Method) -> String {
         .unwrap_or_default();
     let rounds = if method.rounds == 1 { "1 round".to_owned() } else { format!("{} rounds", method.rounds) };
     format!(
-        "Work: {}. {rounds}; each cell {} s of warm-up, then {} {noun}s or {} s, seed {}{limit}.",
+        "Work: {}. {rounds}; a cell: {} s warm-up, then {} {noun}s or {} s. Seed {}{limit}.",
         method.work.name(),
         method.warmup_seconds,
         format::thousands(method.payments),

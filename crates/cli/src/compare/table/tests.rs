@@ -42,9 +42,9 @@ fn everything_fits_into_80_columns() {
         row.limiter = Some(crate::compare::limiter::Limiter::ServerCpu);
         row.rate_ratio = Some(Ratio::Unjudged(0.123));
         row.cpu_ratio = Some(Ratio::Unjudged(12.3));
-        let wide = Some(Spread { median: 123_456.0, low: 1_000.0, high: 234_567.0, rounds: 3 });
-        row.figures.rate = wide;
-        row.figures.p50_us = Some(Spread { median: 1_234_000.0, ..wide.unwrap() });
+        let wide = Spread { median: 123_456.0, low: 1_000.0, high: 234_567.0, rounds: 3 };
+        row.figures.rate = Some(wide);
+        row.figures.p50_us = Some(Spread { median: 1_234_000.0, ..wide });
         row.figures.p99_us = row.figures.p50_us;
         row.figures.p999_us = row.figures.p50_us;
         row.figures.server_cpu_us = Some(Spread { median: 1_234.0, low: 12.0, high: 2_345.0, rounds: 3 });
