@@ -120,7 +120,9 @@ where
         // inside are `f`'s own.
         waiter.set_shield(until.max(shield));
         let deadline = waiter.timeout_deadline();
-        waiter.set_timeout_deadline(deadline.map(|deadline| until.map_or(deadline, |until| deadline.max(until))));
+        waiter.set_timeout_deadline(
+            deadline.map(|deadline| until.map_or(deadline, |until| deadline.max(until))),
+        );
         Restore(shield, deadline)
     });
     f()

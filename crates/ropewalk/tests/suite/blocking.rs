@@ -27,7 +27,9 @@ fn a_coroutine_leaves_its_worker_and_a_thread_stays_where_it_is() {
         runtime(1).run(|| {
             let here = std::thread::current().id();
             assert_ne!(blocking(|| std::thread::current().id()), here);
-            let thread = ropewalk::thread::spawn(|| (std::thread::current().id(), blocking(|| std::thread::current().id())));
+            let thread = ropewalk::thread::spawn(|| {
+                (std::thread::current().id(), blocking(|| std::thread::current().id()))
+            });
             let (outside, inside) = thread.join().unwrap();
             assert_eq!(outside, inside);
         });
@@ -117,7 +119,8 @@ fn neither_cancel_nor_timeout_ends_the_call_but_both_come_after_it() {
 fn a_call_of_a_call_is_made_on_the_same_thread() {
     guarded(|| {
         runtime(1).run(|| {
-            let (outer, inner) = blocking(|| (std::thread::current().id(), blocking(|| std::thread::current().id())));
+            let (outer, inner) =
+                blocking(|| (std::thread::current().id(), blocking(|| std::thread::current().id())));
             assert_eq!(outer, inner);
         });
     });

@@ -127,7 +127,8 @@ fn the_time_counts_again_after_it_was_swallowed() {
 #[test]
 fn a_panic_passes_through() {
     on_every_pair(|_| {
-        let payload = catch_unwind(|| timeout(LONG, || resume_unwind(Box::new("mine")))).map(|_: Result<(), _>| ());
+        let payload =
+            catch_unwind(|| timeout(LONG, || resume_unwind(Box::new("mine")))).map(|_: Result<(), _>| ());
         assert_eq!(payload.unwrap_err().downcast_ref::<&str>(), Some(&"mine"));
         coroutine::sleep(Duration::from_micros(1));
     });

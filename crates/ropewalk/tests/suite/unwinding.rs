@@ -28,7 +28,10 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 }
 
 /// Runs `f` in a destructor of a task of `plan` that is cancelled in a sleep, and gives what it returned.
-fn in_a_cancelled_tasks_destructor<T: Send + 'static>(plan: Plan, f: impl FnOnce() -> T + Send + 'static) -> T {
+fn in_a_cancelled_tasks_destructor<T: Send + 'static>(
+    plan: Plan,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> T {
     let (give, taken) = mpsc::channel();
     let spot = Spot::new();
     let task = plan.spawn({

@@ -38,6 +38,12 @@ const TURNS_PER_LOOK: u32 = 64;
 const BUDGET: u32 = 128;
 /// How long to spin before sleeping, at most, in rounds of the processor's pause.
 const SPIN_MAX: u32 = 512;
+/// Between two offers of a lone unstarted coroutine. A spawner that joins at once starts it itself long before another
+/// worker is awake, and to wake one for each would cost more than all the rest.
+const OFFER_EVERY: Duration = Duration::from_micros(200);
+/// How long a worker sleeps after an offer that came to nothing, before it looks again by itself: so a coroutine that
+/// was not offered waits no longer than that for a worker that is free.
+const SECOND_LOOK: Duration = Duration::from_millis(1);
 /// Between two trims of free stacks.
 const TRIM_EVERY: Duration = Duration::from_millis(100);
 
@@ -123,6 +129,9 @@ pub(crate) struct Worker {
     switches: Cell<u64>,
     spin: Cell<u32>,
     trimmed_at: Cell<Instant>,
+    offered_at: Cell<Instant>,
+    /// The last sleep ended with an offer that came to nothing.
+    disappointed: Cell<bool>,
     _alternate_stack: Option<AlternateStack>,
 }
 
@@ -153,6 +162,8 @@ impl Worker {
             switches: Cell::new(0),
             spin: Cell::new(0),
             trimmed_at: Cell::new(clock::now()),
+            offered_at: Cell::new(clock::now()),
+            disappointed: Cell::new(false),
             // Without one an overflow is still a crash, only a silent one.
             _alternate_stack: AlternateStack::install().ok(),
         })
@@ -381,7 +392,11 @@ impl Worker {
 
     /// Nothing to run: steals, or sleeps until there is something.
     fn idle(&self) {
-        if self.steal() || self.spin() {
+        if self.steal() {
+            self.disappointed.set(false);
+            return;
+        }
+        if self.spin() {
             return;
         }
         self.write_down();
@@ -392,12 +407,17 @@ impl Worker {
         }
         let before = clock::now();
         self.trim(before);
-        let timeout = self.timers.borrow().next().and_then(clock::instant);
-        self.turn_driver(timeout.map(|at| at.saturating_duration_since(before)));
+        let next = self.timers.borrow().next().and_then(clock::instant);
+        let timer = next.map(|at| at.saturating_duration_since(before));
+        let second_look = self.disappointed.replace(false).then_some(SECOND_LOOK);
+        self.turn_driver(timer.into_iter().chain(second_look).min());
+        let called = !mailbox.is_asleep();
         mailbox.wake_up();
         self.looked_at.set(self.turn.get());
+        let mail = mailbox.has_mail();
+        self.disappointed.set(called && !mail);
         // A short sleep ended by mail says that spinning would have paid.
-        let short = mailbox.has_mail() && before.elapsed() < Duration::from_micros(50);
+        let short = mail && before.elapsed() < Duration::from_micros(50);
         self.spin.set(if short { (self.spin.get() * 2 + 16).min(SPIN_MAX) } else { self.spin.get() / 2 });
         self.fire_timers();
     }
@@ -492,7 +512,21 @@ impl Worker {
     pub(crate) fn push_fresh(&self, task: Ready) {
         self.remote.load.fetch_add(1, Relaxed);
         self.fresh.push(task);
-        self.shared.offer(&self.remote);
+        if self.fresh.len() > 1 || self.may_offer_one() {
+            self.shared.offer(&self.remote);
+        }
+    }
+
+    fn may_offer_one(&self) -> bool {
+        if !self.others().any(|remote| remote.mailbox.is_asleep()) {
+            return false;
+        }
+        let now = clock::now();
+        let due = now.saturating_duration_since(self.offered_at.get()) > OFFER_EVERY;
+        if due {
+            self.offered_at.set(now);
+        }
+        due
     }
 
     /// A new coroutine that only this worker may start.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use ropewalk_sync::park::{self, Unparker};
 
-use super::{Header, Owner};
 use super::join::TaskId;
+use super::{Header, Owner};
 
 /// A task, seen without a right to its result: what [`current`] gives.
 ///
