@@ -3,18 +3,14 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use ropewalk_sync::park::{self, Park};
+use ropewalk_sync::park::Park;
 
-use crate::task::{Birth, Header, Owner};
+use crate::task::current::{current_owner, with_current_header};
+use crate::task::{Birth, Owner};
 
-/// Calls `f` with the task that calls, if somebody spawned it.
-pub(crate) fn with_current_header<R>(f: impl FnOnce(Option<&Header>) -> R) -> R {
-    park::current(|_, task| f(task.and_then(|task| task.downcast_ref())))
-}
-
-/// The runtime of the task that calls, for who knows its type.
+/// The runtime of the task that calls, or on whose behalf the caller works, for who knows its type.
 pub(crate) fn current_runtime() -> Option<Arc<dyn Any + Send + Sync>> {
-    with_current_header(|header| header.and_then(Header::owner).cloned())?.runtime()
+    current_owner()?.runtime()
 }
 
 /// What a task of `runtime` is born with. A `counted` one is waited for.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ropewalk_sync::clock;
 use ropewalk_sync::park::{self, Unwind};
@@ -100,16 +100,28 @@ pub fn shield<F, T>(limit: Duration, f: F) -> T
 where
     F: FnOnce() -> T,
 {
-    struct Restore(Option<std::time::Instant>);
+    /// The shield and the deadline around this one.
+    struct Restore(Option<Instant>, Option<Instant>);
 
     impl Drop for Restore {
         fn drop(&mut self) {
-            park::current(|waiter, _| waiter.set_shield(self.0));
+            park::current(|waiter, _| {
+                waiter.set_shield(self.0);
+                waiter.set_timeout_deadline(self.1);
+            });
         }
     }
 
     // A limit beyond the clock is as good as a century.
     let until = clock::after(limit).or_else(|| clock::after(Duration::from_secs(100 * 365 * 86_400)));
-    let _restore = Restore(park::current(|waiter, _| waiter.set_shield(until)));
+    let _restore = park::current(|waiter, _| {
+        let shield = waiter.set_shield(until);
+        // A shield around this one goes on for as long as it was to, and the timeouts around wait for this one. Those
+        // inside are `f`'s own.
+        waiter.set_shield(until.max(shield));
+        let deadline = waiter.timeout_deadline();
+        waiter.set_timeout_deadline(deadline.map(|deadline| until.map_or(deadline, |until| deadline.max(until))));
+        Restore(shield, deadline)
+    });
     f()
 }

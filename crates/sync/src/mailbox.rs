@@ -107,7 +107,8 @@ impl<M> Mailbox<M> {
 
     /// Owner: says that it goes to sleep. `false` if there is something to do: then it must not.
     pub fn fall_asleep(&self, anything_else: impl FnOnce() -> bool) -> bool {
-        self.state.store(ASLEEP, Relaxed); // W1
+        // W1. An exchange, so that the posters' exchanges come before it or after it.
+        self.state.swap(ASLEEP, Relaxed);
         let mail = lock(&self.messages).as_ref().is_some_and(|messages| !messages.is_empty()); // W2
         // SYNC: mailbox.publish
         fence(SeqCst);

@@ -471,7 +471,8 @@ fn swallowed_or_not_a_cancel_is_not_an_error_of_the_wait() {
             move || {
                 let (mut near, _far) = crate::support::net::pair();
                 spot.mark();
-                let read = AssertUnwindSafe(|| std::io::Read::read(&mut near, &mut [0; 8]).map_err(|e| e.kind()));
+                let read =
+                    AssertUnwindSafe(|| std::io::Read::read(&mut near, &mut [0; 8]).map_err(|e| e.kind()));
                 match catch_unwind(|| read()) {
                     Ok(result) => Some(result),
                     Err(_) => None,

@@ -91,7 +91,11 @@ fn a_daemon_that_has_not_started_never_does() {
                 drop(value);
             }));
         });
-        assert_eq!((ran.load(SeqCst), tracker.drops()), (false, 1), "its captures are dropped, its body never runs");
+        assert_eq!(
+            (ran.load(SeqCst), tracker.drops()),
+            (false, 1),
+            "its captures are dropped, its body never runs"
+        );
     });
 }
 

@@ -5,6 +5,10 @@
 
 mod support;
 
+mod blocking;
 mod cancel;
 mod lifetime;
+mod scopes;
 mod tasks;
+mod timeouts;
+mod unwinding;

@@ -30,7 +30,8 @@ fn tasks_spawn_tasks() {
         if depth == 0 {
             return 1;
         }
-        let children = [plan.spawn(move || count(plan, depth - 1)), plan.spawn(move || count(plan, depth - 1))];
+        let children =
+            [plan.spawn(move || count(plan, depth - 1)), plan.spawn(move || count(plan, depth - 1))];
         children.into_iter().map(|child| child.join().unwrap()).sum()
     }
     on_every_pair(|plan| assert_eq!(count(plan, 5), 32));
@@ -193,7 +194,8 @@ fn a_plain_thread_spawns_on_the_global_runtime() {
         let here = std::thread::current().id();
         let there = coroutine::spawn(|| std::thread::current().id()).join().unwrap();
         assert_ne!(here, there);
-        let inner = std::thread::spawn(|| coroutine::spawn(|| thread::spawn(|| 7).join().unwrap()).join().unwrap());
+        let inner =
+            std::thread::spawn(|| coroutine::spawn(|| thread::spawn(|| 7).join().unwrap()).join().unwrap());
         assert_eq!(inner.join().unwrap(), 7);
     });
 }
@@ -477,7 +479,8 @@ fn a_panic_of_the_first_coroutine_comes_out_of_run_after_the_others_have_ended()
 #[test]
 fn a_thread_stays_a_thread() {
     on_every_plan(|plan| {
-        let (here, there) = (std::thread::current().id(), plan.spawn(|| std::thread::current().id()).join().unwrap());
+        let (here, there) =
+            (std::thread::current().id(), plan.spawn(|| std::thread::current().id()).join().unwrap());
         assert_ne!(here, there);
     });
 }

@@ -15,6 +15,7 @@ use ropewalk_sync::park::{self, Park, Wait, WaitReason, Waiter};
 use ropewalk_sync::wait_list::WaitList;
 
 use crate::task::cell::{Cell, IntoPark, Joinable, Plan};
+use crate::task::current::{current_owner, on_behalf_of};
 use crate::task::{Birth, Header};
 
 /// As many blocking calls go on at once.
@@ -113,7 +114,8 @@ fn serve_calls() {
 }
 
 /// Runs `f`, which may block, without holding up other coroutines: in a coroutine on a thread of its own, while the
-/// caller waits; anywhere else right here. Because the caller waits until `f` is over, `f` may borrow.
+/// caller waits; anywhere else right here. Because the caller waits until `f` is over, `f` may borrow. What `f` spawns
+/// belongs to the caller's runtime.
 ///
 /// ```
 /// let mut words = vec!["rope", "walk"];
@@ -142,7 +144,9 @@ where
         return f();
     }
     let header = Header::new(Birth::default(), Location::caller());
-    let cell = Arc::new(Cell::new(header, PoolPlan(Waiter::new(false)), f));
+    let owner = current_owner();
+    let call = || on_behalf_of(owner, f);
+    let cell = Arc::new(Cell::new(header, PoolPlan(Waiter::new(false)), call));
     let call: Arc<dyn Call + '_> = cell.clone();
     // SAFETY: only the lifetime changes. This function does not return or unwind before the call is done, and from then
     // on the slot is touched only here (`task::cell`, rule 2).

@@ -1,11 +1,13 @@
 //! The task that calls.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 
-use ropewalk_sync::park::Unparker;
+use ropewalk_sync::park::{self, Unparker};
 
-use super::Header;
+use super::{Header, Owner};
 use super::join::TaskId;
 
 /// A task, seen without a right to its result: what [`current`] gives.
@@ -74,4 +76,34 @@ impl fmt::Debug for Task {
 #[must_use]
 pub fn current() -> Task {
     Task(Unparker::current())
+}
+
+thread_local! {
+    /// Whose task's call this thread runs, if it is one of the pool's.
+    static ON_BEHALF_OF: RefCell<Option<Arc<dyn Owner>>> = const { RefCell::new(None) };
+}
+
+/// Calls `f` with the task that calls, if somebody spawned it.
+pub(crate) fn with_current_header<R>(f: impl FnOnce(Option<&Header>) -> R) -> R {
+    park::current(|_, task| f(task.and_then(|task| task.downcast_ref())))
+}
+
+/// Who counts the task that calls, or the task on whose behalf this thread works.
+pub(crate) fn current_owner() -> Option<Arc<dyn Owner>> {
+    let own = with_current_header(|header| header.and_then(Header::owner).cloned());
+    own.or_else(|| ON_BEHALF_OF.with_borrow(Clone::clone))
+}
+
+/// Runs `f` on behalf of a task that `owner` counts: what `f` spawns goes where that task's children go.
+pub(crate) fn on_behalf_of<R>(owner: Option<Arc<dyn Owner>>, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Arc<dyn Owner>>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            ON_BEHALF_OF.set(self.0.take());
+        }
+    }
+
+    let _restore = Restore(ON_BEHALF_OF.replace(owner));
+    f()
 }

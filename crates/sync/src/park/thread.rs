@@ -55,7 +55,8 @@ unsafe impl Park for ThreadParker {
     }
 
     fn sleep(&self, deadline: Option<Instant>) {
-        self.waiter.block_thread(deadline);
+        // Called or late: the caller looks either way.
+        let _ = self.waiter.block_thread(deadline);
     }
 
     fn yield_now(&self) {

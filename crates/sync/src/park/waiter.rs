@@ -52,7 +52,7 @@ pub struct Waiter {
     home: AtomicU32,
     /// The deadline of the innermost `timeout`, in the clock's nanoseconds.
     deadline: AtomicU64,
-    /// Until when cancellation and timeouts are put off, in the clock's nanoseconds; 0 for not at all.
+    /// Until when cancellation is put off, in the clock's nanoseconds; 0 for not at all.
     shield: AtomicU64,
     /// The address of what it waits for.
     object: AtomicUsize,
@@ -124,15 +124,15 @@ impl Waiter {
         self.word.take()
     }
 
-    /// Owner: sleeps in a futex on the word.
-    pub(super) fn block_thread(&self, deadline: Option<Instant>) {
+    /// Owner: sleeps in a futex on the word. `true` if it was called, and not merely late.
+    pub(super) fn block_thread(&self, deadline: Option<Instant>) -> bool {
         if !self.word.fall_asleep(Sleep::Blocked) {
-            return;
+            return true;
         }
         while !self.word.is_notified() && deadline.is_none_or(|deadline| clock::now() < deadline) {
             self.sleeper.wait(self.word.as_atomic(), WakeWord::BLOCKED_VALUE, deadline);
         }
-        self.word.wake_up();
+        self.word.wake_up()
     }
 
     /// Asks the task to end: it unwinds from its next wait. The caller has to unpark it.
@@ -208,7 +208,7 @@ impl Waiter {
         before
     }
 
-    /// Owner: puts cancellation and timeouts off until then; `None` for no longer. Returns what was set before.
+    /// Owner: puts cancellation off until then; `None` for no longer. Returns what was set before.
     pub fn set_shield(&self, until: Option<Instant>) -> Option<Instant> {
         let before = self.shield.swap(until.map_or(0, clock::nanos), Relaxed);
         if before == 0 { None } else { clock::instant(before) }
@@ -217,31 +217,15 @@ impl Waiter {
     /// Owner: whether a wait must not begin, and why.
     pub(super) fn interruption(&self, wait: &Wait) -> Option<Interrupt> {
         if wait.cancellable {
-            let cancel = self.cancel.load(Acquire); // SYNC: waiter.cancel
-            let deadline = self.deadline.load(Relaxed);
             let unwinding = self.is_unwinding();
             if unwinding && self.coroutine && wait.fallible {
                 return Some(Interrupt::Cancelled);
             }
-            if cancel != 0 || deadline != NEVER {
-                let now = clock::nanos(clock::now());
-                let due = if now < self.shield.load(Relaxed) {
-                    None
-                } else if cancel & CANCELLED != 0 {
-                    Some(Unwind::Cancelled)
-                } else if cancel != 0 {
-                    Some(Unwind::ScopeFailed)
-                } else {
-                    (now >= deadline).then_some(Unwind::Elapsed)
-                };
-                if let Some(unwind) = due {
-                    // With `panic = "abort"` nothing can unwind: only who returns errors hears of it.
-                    let can_raise = cfg!(panic = "unwind") && !unwinding;
-                    if can_raise {
-                        return Some(Interrupt::Raise(unwind));
-                    } else if wait.fallible {
-                        return Some(Interrupt::Cancelled);
-                    }
+            if let Some(unwind) = self.due() {
+                if Self::can_raise(unwinding) {
+                    return Some(Interrupt::Raise(unwind));
+                } else if wait.fallible {
+                    return Some(Interrupt::Cancelled);
                 }
             }
         }
@@ -249,17 +233,36 @@ impl Waiter {
         timed_out.then_some(Interrupt::TimedOut)
     }
 
+    /// With `panic = "abort"` nothing can unwind, and nothing can twice: only who returns errors hears of it then.
+    fn can_raise(unwinding: bool) -> bool {
+        cfg!(panic = "unwind") && !unwinding
+    }
+
+    /// Why the task should unwind, if it should.
+    fn due(&self) -> Option<Unwind> {
+        let cancel = self.cancel.load(Acquire); // SYNC: waiter.cancel
+        let deadline = self.deadline.load(Relaxed);
+        if cancel == 0 && deadline == NEVER {
+            return None;
+        }
+        let now = clock::nanos(clock::now());
+        if cancel == 0 || now < self.shield.load(Relaxed) {
+            (now >= deadline).then_some(Unwind::Elapsed)
+        } else if cancel & CANCELLED != 0 {
+            Some(Unwind::Cancelled)
+        } else {
+            Some(Unwind::ScopeFailed)
+        }
+    }
+
     /// Owner: when the task has to look again at the latest.
     pub(super) fn next_deadline(&self, wait: &Wait) -> Option<Instant> {
-        if !wait.cancellable {
+        // What it could not be told of is no reason to look again.
+        if !wait.cancellable || !(wait.fallible || Self::can_raise(self.is_unwinding())) {
             return wait.deadline;
         }
-        let mut earliest = wait.deadline.map_or(NEVER, clock::nanos);
+        let mut earliest = wait.deadline.map_or(NEVER, clock::nanos).min(self.deadline.load(Relaxed));
         let shield = self.shield.load(Relaxed);
-        let deadline = self.deadline.load(Relaxed);
-        if deadline != NEVER {
-            earliest = earliest.min(deadline.max(shield));
-        }
         if shield != 0 && self.cancel.load(Relaxed) != 0 {
             earliest = earliest.min(shield);
         }
@@ -286,14 +289,16 @@ impl Waiter {
         self.begin_wait(wait);
         let here = wait.holder.is_some_and(|home| home == self.home());
         let limit = clock::after(UNWINDING_LIMIT);
+        // Whoever was called, be it at the last moment, looks at what it waits for: nobody will call again.
+        let mut called = false;
         if !here {
             let until = match (deadline, limit) {
                 (Some(deadline), Some(limit)) => Some(deadline.min(limit)),
                 (deadline, limit) => deadline.or(limit),
             };
-            self.block_thread(until);
+            called = self.block_thread(until);
         }
-        if here || limit.is_some_and(|limit| clock::now() >= limit) {
+        if !called && (here || limit.is_some_and(|limit| clock::now() >= limit)) {
             UNWINDING_SWITCHES.fetch_add(1, Relaxed);
             SUSPENDED_UNWINDING.set(SUSPENDED_UNWINDING.get() + 1);
             current.sleep(deadline);

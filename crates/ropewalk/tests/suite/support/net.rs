@@ -41,7 +41,8 @@ impl Congested {
     pub(crate) fn new() -> Self {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
-        let listener = TcpListener::bind_with_backlog("127.0.0.1:0", 0).expect("the loopback has a free port");
+        let listener =
+            TcpListener::bind_with_backlog("127.0.0.1:0", 0).expect("the loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
         let queued = (0..4)
             .map(|_| {

@@ -1,8 +1,8 @@
 //! Values that tell how often they were dropped, and where.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread::ThreadId;
 
 /// Counts the drops of the values that it makes.
