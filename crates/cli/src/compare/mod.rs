@@ -65,7 +65,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     let machine = Machine::inspect(&settings.directory)?;
     let schedule = schedule(&settings.method);
     let mut output = Output::new(schedule.len() as u64);
-    output.write(&(table::heading(&machine, &settings.method) + "\n"))?;
+    output.write(&(table::heading(&machine, &settings.method) + &foreseen(&settings.method) + "\n"))?;
     let cells = run_cells(&settings, &machine, &schedule, &interrupt, &mut output)?;
     output.finish();
     let comparison = conclude(&settings, machine, cells, interrupt.is_set());
@@ -96,6 +96,24 @@ fn schedule(method: &Method) -> Vec<(u32, u32, Plan)> {
     schedule
 }
 
+/// What this machine will not run, told before minutes have passed: someone may want to mend it first.
+fn foreseen(method: &Method) -> String {
+    let limits = Limits::read();
+    let mut text = String::new();
+    for &users in &method.users {
+        for &plan in &method.plans {
+            if let Some(obstacle) = need(method, plan, users).obstacle(&limits) {
+                text += &table::foreseen(plan, users, &obstacle);
+            }
+        }
+    }
+    text
+}
+
+fn need(method: &Method, plan: Plan, users: u32) -> Need {
+    Need::new(plan, users, Size::from_bytes(method.thread_stack_bytes))
+}
+
 /// Runs the cells until the end, Ctrl-C, or until nobody wants the results any more.
 fn run_cells(
     settings: &Settings,
@@ -112,8 +130,8 @@ fn run_cells(
             break;
         }
         output.progress(format!("{} users, {plan}", format::thousands(users.into())));
-        let thread_stack = Size::from_bytes(settings.method.thread_stack_bytes);
-        let outcome = match Need::new(plan, users, thread_stack).obstacle(&Limits::read()) {
+        // Asked again: memory and threads come and go.
+        let outcome = match need(&settings.method, plan, users).obstacle(&Limits::read()) {
             Some(obstacle) => Some(Outcome::Impossible(obstacle)),
             None => cell::run(plan, users, &options, interrupt),
         };

@@ -16,6 +16,8 @@ fn too_few_descriptors_are_a_row_with_a_reason() {
     let ended = Run::start(command).end();
     ended.assert_code(0).assert_says("228 descriptors needed, the hard limit is 200");
     ended.assert_says("ulimit -n 228").assert_says("Speed");
+    let before = ended.stdout.split("1/1").next().unwrap();
+    assert!(before.contains("100 std threads cannot run here: 228 descriptors"), "{before}");
 }
 
 #[test]

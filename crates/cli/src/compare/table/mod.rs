@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
 
 use crate::compare::format;
+use crate::compare::limits::Obstacle;
 use crate::compare::machine::Machine;
 use crate::compare::plan::Plan;
 use crate::compare::result::{Cell, Figures, Method, Outcome, Pair, Row};
@@ -61,6 +62,12 @@ pub(crate) fn method_line(method: &Method) -> String {
         method.seconds,
         method.seed
     )
+}
+
+/// A row that will be empty, before the run.
+pub(crate) fn foreseen(plan: Plan, users: u32, obstacle: &Obstacle) -> String {
+    let name = format!("{} {}", format::thousands(users.into()), plan.plural());
+    wrap(&format!("{name} cannot run here: {obstacle}"), "  ")
 }
 
 /// One cell, as soon as it is there.
