@@ -43,7 +43,7 @@ impl Ring {
         let mut probe = Probe::new();
         ring.submitter().register_probe(&mut probe)?;
         let complete =
-            probe.is_supported(opcode::PollAdd::CODE) && probe.is_supported(opcode::PollRemove::CODE);
+            probe.is_supported(opcode::PollAdd::CODE) && probe.is_supported(opcode::AsyncCancel::CODE);
         if !complete || !ring.params().is_feature_ext_arg() || !ring.params().is_feature_nodrop() {
             return Err(io::ErrorKind::Unsupported.into());
         }
@@ -88,7 +88,9 @@ impl Ring {
     /// # Errors
     /// As [`add`](Self::add).
     pub fn remove(&mut self, token: u64) -> io::Result<()> {
-        self.push(&opcode::PollRemove::new(token).build().user_data(NOBODY))
+        // `IORING_OP_POLL_REMOVE` fails with EALREADY where an event of the poll waits to be collected, and the poll goes on
+        // and keeps its file open. The general cancellation marks it, and it ends when it is collected.
+        self.push(&opcode::AsyncCancel::new(token).build().user_data(NOBODY))
     }
 
     /// Submits and collects without waiting; no system call where there is nothing to do.
