@@ -146,6 +146,18 @@ fn main() {
         &[("ropewalk", &|operations| (0..operations).for_each(|_| drop(black_box(permits.acquire()))))],
     );
     compare(
+        "condvar turns",
+        10_000,
+        &[
+            ("ropewalk", turns!(mutex::Mutex::new(0), condvar::Condvar::new())),
+            ("std", turns!(std::sync::Mutex::new(0), std::sync::Condvar::new())),
+        ],
+    );
+    channels();
+}
+
+fn channels() {
+    compare(
         "send + recv, alone, bounded(64)",
         500_000,
         &[
@@ -197,14 +209,6 @@ fn main() {
             ("ropewalk", stream!(channel::unbounded())),
             ("std", stream!(std::sync::mpsc::channel())),
             ("crossbeam", stream!(crossbeam_channel::unbounded())),
-        ],
-    );
-    compare(
-        "condvar turns",
-        10_000,
-        &[
-            ("ropewalk", turns!(mutex::Mutex::new(0), condvar::Condvar::new())),
-            ("std", turns!(std::sync::Mutex::new(0), std::sync::Condvar::new())),
         ],
     );
 }

@@ -212,7 +212,7 @@ impl Worker {
     }
 
     fn next(&self) -> Option<Ready> {
-        if self.turn.get() % 4 == 0
+        if self.turn.get().is_multiple_of(4)
             && let Some(task) = self.next_fresh()
         {
             return Some(task);

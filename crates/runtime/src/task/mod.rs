@@ -54,6 +54,9 @@ pub(crate) struct Birth {
     pub(crate) counted: bool,
 }
 
+/// Children that are still to be cancelled; in a box, because few tasks have any.
+type Daemons = Mutex<Vec<Weak<dyn Park>>>;
+
 /// The part of a task that does not depend on its plan.
 pub(crate) struct Header {
     birth: Birth,
@@ -61,7 +64,7 @@ pub(crate) struct Header {
     state: AtomicU32,
     joiners: WaitList<()>,
     /// Children to be cancelled when it ends.
-    daemons: OnceLock<Box<Mutex<Vec<Weak<dyn Park>>>>>,
+    daemons: OnceLock<Box<Daemons>>,
 }
 
 impl Header {
