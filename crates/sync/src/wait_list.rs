@@ -339,9 +339,18 @@ impl<S, V> WaitList<S, V> {
 
     /// Wakes everybody who waits now, with their slots as they are.
     pub fn notify_all(&self) {
-        let guard = self.lock();
+        let mut guard = self.lock();
         // Who comes back while the others are woken waits for the next time.
         let mut left = guard.waiters();
+        if left <= 1 {
+            // Nobody, or one: the common case needs no batch.
+            let unparker = guard.0.notify_first_if(|_, _| true);
+            drop(guard);
+            if let Some(unparker) = unparker {
+                unparker.unpark();
+            }
+            return;
+        }
         self.notify_while(guard, |_, _| {
             let chosen = left > 0;
             left -= usize::from(chosen);
