@@ -1,7 +1,8 @@
 //! Every interleaving, within bounds, of the protocols that no task must lose a wake-up in.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p ropewalk-sync --test loom --release`, best with a target directory of its own.
-//! `LOOM_MAX_PREEMPTIONS` sets how many forced switches an execution may have; without it, 3.
+//! `LOOM_MAX_PREEMPTIONS` sets how many forced switches an execution may have; without it, 3 in most
+//! models.
 //!
 //! # What this cannot check
 //! - Time: in a model no time passes, so nothing times out here. A wait that times out takes the path of one that is
@@ -20,6 +21,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -41,8 +43,12 @@ use ropewalk_sync::source::Source;
 use ropewalk_sync::wait_list::{Place, WaitList};
 
 fn model(body: impl Fn() + Send + Sync + 'static) {
+    explore(3, body);
+}
+
+fn explore(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(3));
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
     builder.check(body);
 }
 
@@ -287,17 +293,53 @@ fn mutex_with_a_queue() {
 /// A waiter is cancelled while it is woken, or handed the lock, or on its way: the one behind it gets its turn.
 #[test]
 fn mutex_with_a_waiter_that_is_cancelled() {
-    model(|| {
+    for cancel_first in [true, false] {
+        model(move || {
+            let mutex = tracked();
+            let guard = mutex.lock().unwrap();
+            let (first, second) = (mutex.clone(), mutex.clone());
+            let first = Task::spawn(move || increment(&first));
+            let second = thread::spawn(move || increment(&second));
+            // SAFETY: the lock is held.
+            guard.with_mut(|count| unsafe { *count += 1 });
+            if cancel_first {
+                first.cancel();
+            }
+            drop(guard);
+            if !cancel_first {
+                first.cancel();
+            }
+            let counted = usize::from(first.join().is_some());
+            second.join().unwrap();
+            assert_eq!(count(&mutex), 2 + counted);
+        });
+    }
+}
+
+/// Who tries takes the lock without a look at the list, even while somebody is on the way.
+#[test]
+fn mutex_with_a_task_that_tries() {
+    // Four threads: with three forced switches this one would take longer than all others together.
+    explore(2, || {
         let mutex = tracked();
-        let guard = mutex.lock().unwrap();
-        let (first, second) = (mutex.clone(), mutex.clone());
-        let first = Task::spawn(move || increment(&first));
-        let second = thread::spawn(move || increment(&second));
-        drop(guard);
-        first.cancel();
-        let counted = usize::from(first.join().is_some());
-        second.join().unwrap();
-        assert_eq!(count(&mutex), 1 + counted);
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let mutex = mutex.clone();
+                thread::spawn(move || increment(&mutex))
+            })
+            .collect();
+        let other = mutex.clone();
+        let tries = thread::spawn(move || {
+            let guard = other.try_lock().ok()?;
+            // SAFETY: the lock is held.
+            guard.with_mut(|count| unsafe { *count += 1 });
+            Some(())
+        });
+        increment(&mutex);
+        increment(&mutex);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let tried = usize::from(tries.join().unwrap().is_some());
+        assert_eq!(count(&mutex), 4 + tried);
     });
 }
 
@@ -442,7 +484,8 @@ fn source_wakes_all_who_wait_for_the_edge() {
 fn semaphore_gives_each_permit_to_one() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(1));
-        let inside = Arc::new(UnsafeCell::new(0));
+        // Loom's threads take turns on one, so this may be shared.
+        let inside = Rc::new(UnsafeCell::new(0));
         let enter = |semaphore: &Semaphore, inside: &UnsafeCell<usize>| {
             let _permit = semaphore.acquire();
             // SAFETY: there is one permit; that this is enough is what the model is about.
