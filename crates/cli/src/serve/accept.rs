@@ -31,7 +31,7 @@ pub(super) fn accept<P: Plan>(
     service: &Arc<Service<P::Stream, P::Slot>>,
     listener: &P::Listener,
 ) -> io::Result<()> {
-    let mut room = Room::new()?;
+    let mut room = Room::new();
     let mut backoff = BACKOFF_MIN;
     let mut reports = Throttle::default();
     loop {
@@ -74,7 +74,7 @@ fn start<P: Plan>(
         return Ok(());
     };
     let newcomer = Newcomer { service: Arc::clone(service), live: Some(live) };
-    if !room.admits(others, plan.reservation()) {
+    if !room.admits(&service.process, others, plan.reservation()) {
         return Err(format!("{others} connections fill the address space; raise --memory (ulimit -v)"));
     }
     plan.spawn(move || newcomer.serve()).map_err(|error| {

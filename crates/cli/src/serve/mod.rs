@@ -17,6 +17,7 @@ mod ledger;
 mod limits;
 mod payment;
 mod plan;
+mod process;
 mod registry;
 mod room;
 mod service;
@@ -34,10 +35,10 @@ use std::time::Duration;
 pub(crate) use self::args::Args;
 use self::ledger::{Ledger, Opening};
 use self::plan::{Coroutines, Plan, PlanName, StdThreads, Threads};
+use self::process::ProcessStatus;
 use self::registry::Registry;
 use self::service::{Limits, Service};
 use self::signatures::Signatures;
-use self::statistics::ProcessStatus;
 use crate::exit_code::ExitCode;
 
 /// What ends the command with a message.

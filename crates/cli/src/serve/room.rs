@@ -6,11 +6,9 @@
 //! halves of what is left: a ballast that is let go when the first connection is refused, and from
 //! then on no more connections at once than there were.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-
 use rustix::process::{Resource, getrlimit};
+
+use super::process::ProcessStatus;
 
 /// What stacks leave free, for the heap, SQLite and the log's index.
 const RESERVE: u64 = 64 << 20;
@@ -30,52 +28,36 @@ pub(super) struct Room {
 #[derive(Debug)]
 struct Limited {
     limit: u64,
-    /// `/proc/self/statm`, opened while there were descriptors.
-    statm: File,
     /// Reserved and never touched.
     ballast: Vec<u8>,
 }
 
 impl Room {
     /// The room of this process.
-    pub(super) fn new() -> io::Result<Self> {
-        let limited = match getrlimit(Resource::As).current {
-            None => None,
-            Some(limit) => {
-                let mut ballast = Vec::new();
-                // If there is not even so much, the first connection will be refused.
-                let _ = ballast.try_reserve_exact(BALLAST);
-                Some(Limited { limit, statm: File::open("/proc/self/statm")?, ballast })
-            }
-        };
-        Ok(Self { limited, most: usize::MAX })
+    pub(super) fn new() -> Self {
+        let limited = getrlimit(Resource::As).current.map(|limit| {
+            let mut ballast = Vec::new();
+            // If there is not even so much, the first connection will be refused.
+            let _ = ballast.try_reserve_exact(BALLAST);
+            Limited { limit, ballast }
+        });
+        Self { limited, most: usize::MAX }
     }
 
     /// True when a connection whose task reserves `bytes` can be started beside `live` others.
-    pub(super) fn admits(&mut self, live: usize, bytes: usize) -> bool {
+    pub(super) fn admits(&mut self, process: &ProcessStatus, live: usize, bytes: usize) -> bool {
         let Some(limited) = &mut self.limited else {
             return true;
         };
         if self.most == usize::MAX {
             let wanted = RESERVE + bytes as u64;
             // Where the size cannot be read the kernel has the last word.
-            let size = limited.size().unwrap_or(0);
+            let size = process.address_space().unwrap_or(0);
             if size + wanted > limited.limit {
                 limited.ballast = Vec::new();
                 self.most = live;
             }
         }
         live < self.most
-    }
-}
-
-impl Limited {
-    /// The size of the address space that is in use.
-    fn size(&self) -> Option<u64> {
-        let mut buffer = [0; 128];
-        let len = self.statm.read_at(&mut buffer, 0).ok()?;
-        let text = std::str::from_utf8(&buffer[..len]).ok()?;
-        let pages: u64 = text.split(' ').next()?.parse().ok()?;
-        Some(pages * rustix::param::page_size() as u64)
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::ledger::Ledger;
 use super::plan::PlanName;
+use super::process::ProcessStatus;
 use super::registry::Registry;
 use super::signatures::Signatures;
-use super::statistics::ProcessStatus;
 
 /// The running service; `S` is its streams' type, `R` its reply slots'.
 pub(super) struct Service<S, R> {
@@ -22,7 +22,7 @@ pub(super) struct Service<S, R> {
     pub(super) signatures: Option<Signatures>,
     /// What a client may take.
     pub(super) limits: Limits,
-    /// For counting threads.
+    /// For counting threads and address space.
     pub(super) process: ProcessStatus,
     /// Connections that could not be accepted or started, so far.
     pub(super) transient_accept_errors: AtomicU64,

@@ -3,9 +3,7 @@
 //! The counters are the process's, so their difference between two requests is what the payments
 //! between them cost, whatever the plan.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering::Relaxed;
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -77,26 +75,4 @@ impl Statistics {
 /// The kernel's counters are signed and never negative.
 fn unsigned(count: i64) -> u64 {
     count.unsigned_abs()
-}
-
-/// The process's own `/proc/self/status`, opened once: counting must work also when descriptors have
-/// run out.
-#[derive(Debug)]
-pub(super) struct ProcessStatus(File);
-
-impl ProcessStatus {
-    /// Opens it.
-    pub(super) fn open() -> io::Result<Self> {
-        File::open("/proc/self/status").map(Self)
-    }
-
-    /// How many threads the process has.
-    fn threads(&self) -> io::Result<u64> {
-        // The kernel writes it anew for each read from the beginning; it has about 1,500 bytes.
-        let mut buffer = [0; 4096];
-        let len = self.0.read_at(&mut buffer, 0)?;
-        let status = String::from_utf8_lossy(&buffer[..len]);
-        let count = status.lines().find_map(|line| line.strip_prefix("Threads:"));
-        Ok(count.and_then(|count| count.trim().parse().ok()).unwrap_or(0))
-    }
 }

@@ -49,14 +49,14 @@ impl Input {
                 self.buffer = vec![0; INITIAL];
             }
         }
+        if self.start > 0 {
+            // The beginning of a request: a few bytes, so that the next read has all the room.
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.len());
+        }
         if self.end == self.buffer.len() {
-            if self.start > 0 {
-                self.buffer.copy_within(self.start..self.end, 0);
-                (self.start, self.end) = (0, self.len());
-            } else {
-                let larger = (self.buffer.len() * 2).min(limit.max(INITIAL));
-                self.buffer.resize(larger, 0);
-            }
+            let larger = (self.buffer.len() * 2).min(limit.max(INITIAL));
+            self.buffer.resize(larger, 0);
         }
         &mut self.buffer[self.end..]
     }
