@@ -20,6 +20,8 @@ pub(crate) struct Machine {
     pub(crate) memory_bytes: u64,
     /// Kernel name, release and architecture.
     pub(crate) kernel: String,
+    /// How coroutines hear from the kernel, and why it is not io_uring where it is not.
+    pub(crate) driver: String,
     /// Version of Ropewalk.
     pub(crate) version: String,
     /// Whether this is an optimised build; figures of another one mean little.
@@ -49,8 +51,9 @@ impl Machine {
     /// Looks at this machine, with the databases in `directory`.
     ///
     /// # Errors
-    /// When `directory` cannot be written, with its name.
+    /// When `directory` cannot be written, with its name; when no runtime can be built.
     pub(crate) fn inspect(directory: &Path) -> io::Result<Self> {
+        let runtime = ropewalk::Runtime::builder().workers(1).build()?;
         let kernel = rustix::system::uname();
         let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
         Ok(Self {
@@ -63,6 +66,7 @@ impl Machine {
                 text(kernel.release()),
                 text(kernel.machine())
             ),
+            driver: runtime.driver().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             release_build: !cfg!(debug_assertions),
             started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),

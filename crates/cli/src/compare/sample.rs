@@ -109,6 +109,7 @@ pub(crate) fn comparison(method: Method, cells: Vec<Cell>) -> Comparison {
             processors: 2,
             memory_bytes: 24 << 30,
             kernel: "Linux 6.18 x86_64".to_owned(),
+            driver: "io_uring".into(),
             version: "0.1.0".to_owned(),
             release_build: true,
             started: "2026-11-21T08:00:00Z".to_owned(),

@@ -87,6 +87,13 @@ impl DriverChoice {
     }
 }
 
+impl fmt::Display for DriverChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)?;
+        self.reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))
+    }
+}
+
 /// The variable that forces a driver.
 const VARIABLE: &str = "ROPEWALK_DRIVER";
 

@@ -132,6 +132,7 @@ fn method(comparison: &Comparison) -> String {
         ("Processor", format!("{}, {} CPUs", machine.processor, machine.processors)),
         ("Memory", format::bytes(machine.memory_bytes as f64)),
         ("Kernel", machine.kernel.clone()),
+        ("Coroutines wait on", machine.driver.clone()),
         (
             "Database",
             format!(

@@ -21,14 +21,15 @@ const WIDTH: usize = 80;
 pub(crate) fn heading(machine: &Machine, method: &Method) -> String {
     let disk = &machine.disk;
     let mut text = format!(
-        "{}, {} CPUs, {} of memory, {}\n{} on {}, one sync takes {}\n",
+        "{}, {} CPUs, {} of memory, {}\n{} on {}, one sync takes {}\n{}",
         machine.processor,
         machine.processors,
         format::bytes(machine.memory_bytes as f64),
         machine.kernel,
         disk.directory,
         disk.file_system,
-        format::time(disk.sync_us)
+        format::time(disk.sync_us),
+        wrap(&format!("Coroutines wait on {}.", machine.driver), "")
     );
     if !disk.durable {
         text += &wrap(

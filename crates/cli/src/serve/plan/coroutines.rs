@@ -31,7 +31,11 @@ impl Plan for Coroutines {
         if let Some(workers) = self.workers {
             builder = builder.workers(workers.get());
         }
-        builder.build()?.run(body)
+        let runtime = builder.build()?;
+        if runtime.driver().reason().is_some() {
+            eprintln!("ropewalk serve: coroutines wait on {}", runtime.driver());
+        }
+        runtime.run(body)
     }
 
     fn listen(address: SocketAddr) -> io::Result<TcpListener> {
