@@ -124,8 +124,8 @@ impl Runtime {
     /// the main thread's (`ulimit -s`). Returns what `f` returned, after every task that is no daemon has ended.
     ///
     /// # Panics
-    /// If `f` panics, with its payload, after the other tasks have ended; if it is called from a coroutine; if the
-    /// threads of the other workers cannot be started.
+    /// If `f` panics, with its payload, after the other tasks have ended; if it is called from a coroutine; if its workers
+    /// cannot start, for want of threads (`ulimit -u`) or descriptors (`ulimit -n`).
     ///
     /// # Waits
     /// Until the runtime has ended.
@@ -139,12 +139,12 @@ impl Runtime {
         let Self { shared, queues } = self;
         let mut queues = queues.into_iter().zip(shared.remotes.iter().cloned());
         let (queue, remote) = queues.next().expect("a runtime has at least one worker");
-        let worker = Worker::new(shared.clone(), remote, queue)
-            .expect("the driver was probed when the runtime was built");
-        let threads = queues
-            .map(|(queue, remote)| start_worker(&shared, remote, queue))
-            .collect::<io::Result<Vec<_>>>();
-        let threads = threads.expect("the kernel starts no thread for a worker: see `ulimit -u`");
+        let started = Worker::new(shared.clone(), remote, queue)
+            .and_then(|worker| Ok((worker, start_workers(&shared, queues)?)));
+        let (worker, threads) = match started {
+            Ok(started) => started,
+            Err(error) => panic!("ropewalk: the workers of the runtime cannot start: {error}"),
+        };
 
         let usable = limits::stack_size().map_or(FIRST_STACK, |size| size.min(FIRST_STACK_MAX));
         let slot_size = stack::slot_size(Some(usable - stack::GUARD));
@@ -173,24 +173,47 @@ impl Runtime {
     /// Starts all workers on threads of their own, for ever.
     fn run_in_background(self) -> io::Result<Arc<Shared>> {
         let Self { shared, queues } = self;
-        for (queue, remote) in queues.into_iter().zip(shared.remotes.iter().cloned()) {
-            start_worker(&shared, remote, queue)?;
-        }
+        start_workers(&shared, queues.into_iter().zip(shared.remotes.iter().cloned()))?;
         Ok(shared)
     }
 }
 
-fn start_worker(
+/// A worker to be: its queue, and what others see of it.
+type Seat = (crossbeam_deque::Worker<Ready>, Arc<Remote>);
+
+/// Starts workers on threads of their own. All of them, or none.
+fn start_workers(
     shared: &Arc<Shared>,
-    remote: Arc<Remote>,
-    queue: crossbeam_deque::Worker<Ready>,
-) -> io::Result<std::thread::JoinHandle<()>> {
-    let shared = shared.clone();
-    std::thread::Builder::new().name(format!("ropewalk-{}", remote.number())).spawn(move || {
-        let worker =
-            Worker::new(shared, remote, queue).expect("the driver was probed when the runtime was built");
-        worker.run_until_closed();
-    })
+    seats: impl Iterator<Item = Seat>,
+) -> io::Result<Vec<std::thread::JoinHandle<()>>> {
+    let mut threads = Vec::new();
+    for seat in seats {
+        match start_worker(shared.clone(), seat) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                shared.close();
+                threads.into_iter().for_each(|thread| drop(thread.join()));
+                return Err(error);
+            }
+        }
+    }
+    Ok(threads)
+}
+
+fn start_worker(shared: Arc<Shared>, (queue, remote): Seat) -> io::Result<std::thread::JoinHandle<()>> {
+    // A driver is opened by the thread that uses it, and may fail there; nobody must count on that worker then.
+    let (opened, wait_opened) = std::sync::mpsc::sync_channel(1);
+    let name = format!("ropewalk-{}", remote.number());
+    let thread =
+        std::thread::Builder::new().name(name).spawn(move || match Worker::new(shared, remote, queue) {
+            Ok(worker) => {
+                let _ = opened.send(Ok(()));
+                worker.run_until_closed();
+            }
+            Err(error) => drop(opened.send(Err(error))),
+        })?;
+    wait_opened.recv().unwrap_or_else(|_| Err(io::Error::other("the worker's thread has ended")))?;
+    Ok(thread)
 }
 
 /// Runs `f` as the first coroutine of a new runtime with a worker for each CPU: what `main` usually does. See
