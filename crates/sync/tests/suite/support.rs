@@ -1,13 +1,18 @@
 //! Watchdog, cancellable threads, and a source of varied numbers.
 
 use std::any::Any;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ropewalk_sync::park::{self, Park, ThreadParker, Unparker, Unwind, WaitReason};
+use ropewalk_sync::park::{
+    self, Interest, Park, ThreadParker, Unparker, Unwind, WaitReason, Waiter, Watched,
+};
 
 /// After so long a test that is not finished hangs.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -40,18 +45,53 @@ pub(crate) enum End<T> {
     Panicked(String),
 }
 
+/// What a thread of ours waits with, and how often it slept.
+struct Parker {
+    thread: ThreadParker,
+    sleeps: AtomicUsize,
+}
+
+// SAFETY: everything is left to the thread's own parker, which keeps the rules; `Task::spawn` makes this one current on
+// its own thread, which keeps the Arc.
+unsafe impl Park for Parker {
+    fn waiter(&self) -> &Waiter {
+        self.thread.waiter()
+    }
+
+    fn sleep(&self, deadline: Option<Instant>) {
+        self.sleeps.fetch_add(1, Relaxed);
+        self.thread.sleep(deadline);
+    }
+
+    fn yield_now(&self) {
+        self.thread.yield_now();
+    }
+
+    fn resume(self: Arc<Self>) {
+        self.thread.interrupt();
+    }
+
+    fn watch(&self, fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<()> {
+        self.thread.watch(fd, source)
+    }
+
+    fn poll(&self, fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
+        self.thread.poll(fd, interest, deadline)
+    }
+}
+
 /// A thread that can be cancelled.
 pub(crate) struct Task<T> {
-    parker: Arc<ThreadParker>,
+    parker: Arc<Parker>,
     thread: thread::JoinHandle<Result<T, Box<dyn Any + Send>>>,
 }
 
 impl<T: Send + 'static> Task<T> {
     pub(crate) fn spawn(body: impl FnOnce() -> T + Send + 'static) -> Self {
-        let parker = Arc::new(ThreadParker::new());
+        let parker = Arc::new(Parker { thread: ThreadParker::new(), sleeps: AtomicUsize::new(0) });
         let own = parker.clone();
         let thread = thread::spawn(move || {
-            own.bind();
+            own.thread.bind();
             park::adopt_thread(own);
             catch_unwind(AssertUnwindSafe(body))
         });
@@ -69,6 +109,11 @@ impl<T: Send + 'static> Task<T> {
         until(|| self.parker.waiter().reason() == Some(reason));
     }
 
+    /// Until it has gone to sleep so many times.
+    pub(crate) fn until_asleep(&self, times: usize) {
+        until(|| self.parker.sleeps.load(Relaxed) >= times);
+    }
+
     pub(crate) fn id(&self) -> u64 {
         self.parker.waiter().id()
     }
@@ -80,7 +125,7 @@ impl<T: Send + 'static> Task<T> {
 
     /// Wakes it for no reason.
     pub(crate) fn disturb(&self) {
-        let parker: Arc<ThreadParker> = self.parker.clone();
+        let parker: Arc<Parker> = self.parker.clone();
         Unparker::of(parker).unpark();
     }
 
