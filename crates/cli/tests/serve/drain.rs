@@ -58,7 +58,7 @@ on_each_plan! {
     }
 
     fn payments_under_way_are_all_answered(plan) {
-        let mut server = Server::start(plan, &[]);
+        let mut server = Server::start(plan, &["--opening-balance", "1000000000"]);
         let acknowledged: usize = std::thread::scope(|scope| {
             let clients: Vec<_> = (0..8)
                 .map(|user| {

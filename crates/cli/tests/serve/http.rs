@@ -25,6 +25,17 @@ on_each_plan! {
         assert!(old.is_closed());
     }
 
+    fn what_was_announced_to_close_is_closed_at_once(plan) {
+        let server = Server::start(plan, &[]);
+        // Often: whether the end is delivered must not depend on what the server does next.
+        for _ in 0..50 {
+            let mut client = server.connect();
+            assert_eq!(client.get("/health").status, 200);
+            assert_eq!(client.ask("GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").status, 200);
+            assert!(client.is_closed());
+        }
+    }
+
     fn head_is_get_without_the_body(plan) {
         let server = Server::start(plan, &[]);
         let mut client = server.connect();
