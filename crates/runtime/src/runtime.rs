@@ -11,7 +11,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
 use ropewalk_sync::park;
@@ -124,8 +124,8 @@ impl Runtime {
     /// the main thread's (`ulimit -s`). Returns what `f` returned, after every task that is no daemon has ended.
     ///
     /// # Panics
-    /// If `f` panics, with its payload, after the other tasks have ended; if it is called from a coroutine; if the
-    /// threads of the other workers cannot be started.
+    /// If `f` panics, with its payload, after the other tasks have ended; if it is called from a coroutine; if a worker
+    /// cannot start, because the kernel gives no thread, no descriptor for its driver, or no memory for the first stack.
     ///
     /// # Waits
     /// Until the runtime has ended.
@@ -139,15 +139,13 @@ impl Runtime {
         let Self { shared, queues } = self;
         let mut queues = queues.into_iter().zip(shared.remotes.iter().cloned());
         let (queue, remote) = queues.next().expect("a runtime has at least one worker");
-        let worker = Worker::new(shared.clone(), remote, queue)
-            .expect("the driver was probed when the runtime was built");
-        let threads = queues
-            .map(|(queue, remote)| start_worker(&shared, remote, queue))
-            .collect::<io::Result<Vec<_>>>();
-        let threads = threads.expect("the kernel starts no thread for a worker: see `ulimit -u`");
+        let started = Worker::new(shared.clone(), remote, queue)
+            .map_err(|error| explain_driver(&error))
+            .and_then(|worker| Ok((worker, start_workers(&shared, queues)?)));
+        let (worker, threads) = started.unwrap_or_else(|error| panic!("ropewalk: {error}"));
 
         let usable = limits::stack_size().map_or(FIRST_STACK, |size| size.min(FIRST_STACK_MAX));
-        let slot_size = stack::slot_size(Some(usable - stack::GUARD));
+        let slot_size = stack::slot_size(Some(usable.saturating_sub(stack::GUARD)));
         let birth = Birth { name: Some("main".into()), owner: Some(shared.clone()), ..Birth::default() };
         let body = || {
             let result = catch_unwind(AssertUnwindSafe(f));
@@ -158,6 +156,10 @@ impl Runtime {
         // SAFETY: it runs on this thread, and ends before `run_until_closed` returns.
         let (first, handle) = unsafe { create_unchecked(birth, slot_size, Location::caller(), body) };
         worker.push_local(first);
+        if handle.is_finished() {
+            // There was no memory for its stack, so it will not close the runtime.
+            shared.close();
+        }
         worker.run_until_closed();
         for thread in threads {
             // A worker panics only if its driver fails, and then it has said so.
@@ -173,24 +175,55 @@ impl Runtime {
     /// Starts all workers on threads of their own, for ever.
     fn run_in_background(self) -> io::Result<Arc<Shared>> {
         let Self { shared, queues } = self;
-        for (queue, remote) in queues.into_iter().zip(shared.remotes.iter().cloned()) {
-            start_worker(&shared, remote, queue)?;
-        }
+        start_workers(&shared, queues.into_iter().zip(shared.remotes.iter().cloned()))?;
         Ok(shared)
     }
 }
 
-fn start_worker(
+/// Starts workers on threads of their own, and waits until each has opened its driver. If one cannot, none goes on.
+fn start_workers(
     shared: &Arc<Shared>,
-    remote: Arc<Remote>,
-    queue: crossbeam_deque::Worker<Ready>,
-) -> io::Result<std::thread::JoinHandle<()>> {
-    let shared = shared.clone();
-    std::thread::Builder::new().name(format!("ropewalk-{}", remote.number())).spawn(move || {
-        let worker =
-            Worker::new(shared, remote, queue).expect("the driver was probed when the runtime was built");
-        worker.run_until_closed();
-    })
+    queues: impl Iterator<Item = (crossbeam_deque::Worker<Ready>, Arc<Remote>)>,
+) -> io::Result<Vec<std::thread::JoinHandle<()>>> {
+    let (tell, told) = mpsc::channel();
+    let mut threads = Vec::new();
+    let mut outcome = Ok(());
+    for (queue, remote) in queues {
+        let (shared, tell) = (shared.clone(), tell.clone());
+        let thread = std::thread::Builder::new().name(format!("ropewalk-{}", remote.number()));
+        let started = thread.spawn(move || match Worker::new(shared, remote, queue) {
+            Ok(worker) => {
+                let _ = tell.send(Ok(()));
+                drop(tell);
+                worker.run_until_closed();
+            }
+            Err(error) => drop(tell.send(Err(explain_driver(&error)))),
+        });
+        match started {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                let text = format!("the kernel starts no thread for a worker ({error}): raise `ulimit -u`");
+                outcome = Err(io::Error::new(error.kind(), text));
+                break;
+            }
+        }
+    }
+    drop(tell);
+    for result in told {
+        outcome = outcome.and(result);
+    }
+    if outcome.is_err() {
+        shared.close();
+        for thread in threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+    outcome.map(|()| threads)
+}
+
+fn explain_driver(error: &io::Error) -> io::Error {
+    let text = format!("a worker cannot open its driver ({error}): raise `ulimit -n`, or ask for fewer workers");
+    io::Error::new(error.kind(), text)
 }
 
 /// Runs `f` as the first coroutine of a new runtime with a worker for each CPU: what `main` usually does. See
