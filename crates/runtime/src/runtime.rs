@@ -11,7 +11,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
 use ropewalk_sync::park;
@@ -124,8 +124,8 @@ impl Runtime {
     /// the main thread's (`ulimit -s`). Returns what `f` returned, after every task that is no daemon has ended.
     ///
     /// # Panics
-    /// If `f` panics, with its payload, after the other tasks have ended; if it is called from a coroutine; if its workers
-    /// cannot start, for want of threads (`ulimit -u`) or descriptors (`ulimit -n`).
+    /// If `f` panics, with its payload, after the other tasks have ended; if it is called from a coroutine; if a worker
+    /// cannot start, because the kernel gives no thread, no descriptor for its driver, or no memory for the first stack.
     ///
     /// # Waits
     /// Until the runtime has ended.
@@ -140,14 +140,12 @@ impl Runtime {
         let mut queues = queues.into_iter().zip(shared.remotes.iter().cloned());
         let (queue, remote) = queues.next().expect("a runtime has at least one worker");
         let started = Worker::new(shared.clone(), remote, queue)
+            .map_err(|error| explain_driver(&error))
             .and_then(|worker| Ok((worker, start_workers(&shared, queues)?)));
-        let (worker, threads) = match started {
-            Ok(started) => started,
-            Err(error) => panic!("ropewalk: the workers of the runtime cannot start: {error}"),
-        };
+        let (worker, threads) = started.unwrap_or_else(|error| panic!("ropewalk: {error}"));
 
         let usable = limits::stack_size().map_or(FIRST_STACK, |size| size.min(FIRST_STACK_MAX));
-        let slot_size = stack::slot_size(Some(usable - stack::GUARD));
+        let slot_size = stack::slot_size(Some(usable.saturating_sub(stack::GUARD)));
         let birth = Birth { name: Some("main".into()), owner: Some(shared.clone()), ..Birth::default() };
         let body = || {
             let result = catch_unwind(AssertUnwindSafe(f));
@@ -158,6 +156,10 @@ impl Runtime {
         // SAFETY: it runs on this thread, and ends before `run_until_closed` returns.
         let (first, handle) = unsafe { create_unchecked(birth, slot_size, Location::caller(), body) };
         worker.push_local(first);
+        if handle.is_finished() {
+            // There was no memory for its stack, so it will not close the runtime.
+            shared.close();
+        }
         worker.run_until_closed();
         for thread in threads {
             // A worker panics only if its driver fails, and then it has said so.
@@ -178,42 +180,51 @@ impl Runtime {
     }
 }
 
-/// A worker to be: its queue, and what others see of it.
-type Seat = (crossbeam_deque::Worker<Ready>, Arc<Remote>);
-
-/// Starts workers on threads of their own. All of them, or none.
+/// Starts workers on threads of their own, and waits until each has opened its driver. If one cannot, none goes on.
 fn start_workers(
     shared: &Arc<Shared>,
-    seats: impl Iterator<Item = Seat>,
+    queues: impl Iterator<Item = (crossbeam_deque::Worker<Ready>, Arc<Remote>)>,
 ) -> io::Result<Vec<std::thread::JoinHandle<()>>> {
+    let (tell, told) = mpsc::channel();
     let mut threads = Vec::new();
-    for seat in seats {
-        match start_worker(shared.clone(), seat) {
+    let mut outcome = Ok(());
+    for (queue, remote) in queues {
+        let (shared, tell) = (shared.clone(), tell.clone());
+        let thread = std::thread::Builder::new().name(format!("ropewalk-{}", remote.number()));
+        let started = thread.spawn(move || match Worker::new(shared, remote, queue) {
+            Ok(worker) => {
+                let _ = tell.send(Ok(()));
+                drop(tell);
+                worker.run_until_closed();
+            }
+            Err(error) => drop(tell.send(Err(explain_driver(&error)))),
+        });
+        match started {
             Ok(thread) => threads.push(thread),
             Err(error) => {
-                shared.close();
-                threads.into_iter().for_each(|thread| drop(thread.join()));
-                return Err(error);
+                let text = format!("the kernel starts no thread for a worker ({error}): raise `ulimit -u`");
+                outcome = Err(io::Error::new(error.kind(), text));
+                break;
             }
         }
     }
-    Ok(threads)
+    drop(tell);
+    for result in told {
+        outcome = outcome.and(result);
+    }
+    if outcome.is_err() {
+        shared.close();
+        for thread in threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+    outcome.map(|()| threads)
 }
 
-fn start_worker(shared: Arc<Shared>, (queue, remote): Seat) -> io::Result<std::thread::JoinHandle<()>> {
-    // A driver is opened by the thread that uses it, and may fail there; nobody must count on that worker then.
-    let (opened, wait_opened) = std::sync::mpsc::sync_channel(1);
-    let name = format!("ropewalk-{}", remote.number());
-    let thread =
-        std::thread::Builder::new().name(name).spawn(move || match Worker::new(shared, remote, queue) {
-            Ok(worker) => {
-                let _ = opened.send(Ok(()));
-                worker.run_until_closed();
-            }
-            Err(error) => drop(opened.send(Err(error))),
-        })?;
-    wait_opened.recv().unwrap_or_else(|_| Err(io::Error::other("the worker's thread has ended")))?;
-    Ok(thread)
+fn explain_driver(error: &io::Error) -> io::Error {
+    let text =
+        format!("a worker cannot open its driver ({error}): raise `ulimit -n`, or ask for fewer workers");
+    io::Error::new(error.kind(), text)
 }
 
 /// Runs `f` as the first coroutine of a new runtime with a worker for each CPU: what `main` usually does. See

@@ -83,7 +83,8 @@ impl Ring {
         )
     }
 
-    /// Stops watching what was added with `token`. The ring holds the file until the next [`wait`](Self::wait).
+    /// Stops watching what was added with `token`. The ring holds the file until the next [`submit`](Self::submit) or
+    /// [`wait`](Self::wait).
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -93,8 +94,12 @@ impl Ring {
         self.push(&opcode::AsyncCancel::new(token).build().user_data(NOBODY))
     }
 
-    /// Submits and collects without waiting; no system call where there is nothing to do.
-    fn look(&mut self) -> io::Result<()> {
+    /// Submits what was added and removed, and has the kernel do what it has put off, without waiting; no system call
+    /// where there is nothing to do.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn submit(&mut self) -> io::Result<()> {
         let submission = self.0.submission();
         let pending = submission.len();
         let idle = pending == 0 && !submission.taskrun() && !submission.cq_overflow();
@@ -126,7 +131,7 @@ impl Ring {
         mut each: impl FnMut(u64, Ready, bool),
     ) -> io::Result<usize> {
         let entered = match timeout {
-            Some(Duration::ZERO) => self.look(),
+            Some(Duration::ZERO) => self.submit(),
             None => self.0.submitter().submit_and_wait(1).map(drop),
             Some(timeout) => {
                 let timeout = Timespec::from(timeout);

@@ -8,6 +8,7 @@ mod support;
 mod blocking;
 mod cancel;
 mod lifetime;
+mod net;
 mod scopes;
 mod tasks;
 mod timeouts;

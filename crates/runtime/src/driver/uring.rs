@@ -55,8 +55,9 @@ impl Driver for UringDriver {
 
     fn unwatch(&mut self, _fd: Option<BorrowedFd<'_>>, token: u64) {
         if self.watched.remove(&token).is_some() {
-            // The queue is full and the kernel takes nothing: the poll goes on, for a token that nobody knows.
-            let _ = self.ring.remove(token);
+            // At once, because the poll keeps the file open: the peer would see the end only when this worker has time. If
+            // the queue is full and the kernel takes nothing, the poll goes on, for a token that nobody knows.
+            let _ = self.ring.remove(token).and_then(|()| self.ring.submit());
         }
     }
 

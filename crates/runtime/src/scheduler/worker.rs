@@ -208,6 +208,13 @@ impl Worker {
                 task.refuse(io::Error::other("the runtime has ended"));
             }
         }
+        // Who waits elsewhere for a descriptor that was watched here looks again, and has it watched there.
+        for source in
+            std::mem::take(&mut *self.sources.borrow_mut()).slots.into_iter().filter_map(|slot| slot.1)
+        {
+            source.signal(Interest::Read);
+            source.signal(Interest::Write);
+        }
         self.write_down();
     }
 

@@ -18,7 +18,7 @@ impl Spot {
         self.0.store(rustix::thread::gettid().as_raw_nonzero().get(), SeqCst);
     }
 
-    /// Another thread, or a coroutine of another worker: until the task was here, and its thread sleeps.
+    /// Another thread, or a coroutine of another worker: until the task was here, and its thread sleeps or has ended.
     pub(crate) fn wait_asleep(&self) {
         super::until(|| match self.0.load(SeqCst) {
             0 => false,
@@ -32,8 +32,10 @@ impl Spot {
     }
 }
 
-/// Whether the kernel says that a thread of this process sleeps (proc_pid_stat(5), the third field).
+/// Whether the kernel says that a thread of this process sleeps (proc_pid_stat(5), the third field), or has ended.
 fn sleeps(thread: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S'))
+    match std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")) {
+        Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S')),
+        Err(_) => true,
+    }
 }

@@ -7,6 +7,10 @@ use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
+use ropewalk::DriverKind;
+
+use super::plan::{driver_named, drivers, on_driver};
+
 const CASE: &str = "ROPEWALK_TEST_CASE";
 
 /// The path of the test function in which this stands, as libtest's filter wants it.
@@ -84,6 +88,18 @@ impl Child {
         let ran = outcome.stdout.contains("running 1 test");
         assert!(ran, "the child did not run the test {}: {outcome:#?}", self.test);
         outcome
+    }
+}
+
+/// Runs `body`, in a child for each driver that works here, in a runtime of two workers on it.
+#[track_caller]
+pub(crate) fn on_every_driver_alone(test: &'static str, body: impl FnOnce(DriverKind) + Send + 'static) {
+    if let Some(case) = case() {
+        let driver = driver_named(&case);
+        return on_driver(driver, move || body(driver));
+    }
+    for driver in drivers() {
+        Child::new(test, driver.to_string()).run().assert_success();
     }
 }
 

@@ -126,3 +126,21 @@ pub(crate) fn drivers() -> Vec<DriverKind> {
     };
     [DriverKind::Uring, DriverKind::Epoll].into_iter().filter(|driver| works(*driver)).collect()
 }
+
+/// The driver with this name.
+pub(crate) fn driver_named(name: &str) -> DriverKind {
+    let kinds = [DriverKind::Uring, DriverKind::Epoll];
+    kinds.into_iter().find(|kind| kind.to_string() == name).expect("a driver's name")
+}
+
+/// Runs `body` on a thread, in a runtime of two workers on this driver.
+#[track_caller]
+pub(crate) fn on_driver<T: Send + 'static>(
+    driver: DriverKind,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    guarded(|| {
+        let runtime = Runtime::builder().workers(2).driver(driver).build().expect("the driver works here");
+        runtime.run(|| thread::spawn(body).join()).unwrap_or_else(|error| panic!("on {driver}: {error}"))
+    })
+}

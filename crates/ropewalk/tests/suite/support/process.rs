@@ -1,5 +1,7 @@
 //! What the kernel knows about this process.
 
+use std::time::{Duration, Instant};
+
 /// How many descriptors are open, this look's own among them.
 pub(crate) fn descriptors() -> usize {
     entries("/proc/self/fd")
@@ -10,6 +12,26 @@ pub(crate) fn threads() -> usize {
     entries("/proc/self/task")
 }
 
+/// Looks at a count until it is what it should be, for ten seconds at most: what has ended may still be on its way out.
+#[track_caller]
+pub(crate) fn assert_settles(count: impl Fn() -> usize, expected: usize, what: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while count() != expected && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    assert_eq!(count(), expected, "{what}");
+}
+
 fn entries(directory: &str) -> usize {
     std::fs::read_dir(directory).expect("/proc is mounted").count()
+}
+
+/// Raises the limit of open descriptors, if it has to be. `false` if that is not allowed.
+pub(crate) fn allow_descriptors(count: u64) -> bool {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    current.is_none_or(|current| current >= count)
+        || maximum.is_none_or(|maximum| maximum >= count)
+            && setrlimit(Resource::Nofile, Rlimit { current: Some(count), maximum }).is_ok()
 }

@@ -1,13 +1,14 @@
 //! A test that hangs is ended, by name.
 
+use std::io::Write;
 use std::panic::Location;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// How long a test may take. The slowest takes a few seconds on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(30);
 
-/// Runs a test's body; when it is not over after a minute, the process aborts with the test's name. A process, not the
+/// Runs a test's body; when it is not over after half a minute, the process aborts with the test's name. A process, not the
 /// test alone: a thread that hangs cannot be ended in any other way.
 #[track_caller]
 pub(crate) fn guarded<T>(body: impl FnOnce() -> T) -> T {
@@ -16,7 +17,9 @@ pub(crate) fn guarded<T>(body: impl FnOnce() -> T) -> T {
     let (over, ended) = channel::<()>();
     let watch = move || {
         if ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
-            eprintln!("the test {name} at {location} hangs: aborted after {LIMIT:?}");
+            // Not `eprintln!`: libtest keeps that until the test ends.
+            let _ =
+                writeln!(std::io::stderr(), "the test {name} at {location} hangs: aborted after {LIMIT:?}");
             std::process::abort();
         }
     };
