@@ -7,9 +7,12 @@ mod support;
 
 mod blocking;
 mod cancel;
+mod faults;
 mod lifetime;
 mod net;
 mod scopes;
+mod syscalls;
 mod tasks;
+mod thread_locals;
 mod timeouts;
 mod unwinding;

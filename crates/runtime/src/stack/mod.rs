@@ -81,7 +81,7 @@ pub(crate) fn slot_size(usable: Option<usize>) -> usize {
         Some(usable) => {
             let rounded = usable.max(USABLE_MIN).div_ceil(page_size()).saturating_mul(page_size());
             // Powers of two, so that few classes serve all sizes.
-            rounded.saturating_add(GUARD).checked_next_power_of_two().unwrap_or(usize::MAX / 2 + 1)
+            rounded.saturating_add(GUARD + FRAME).checked_next_power_of_two().unwrap_or(usize::MAX / 2 + 1)
         }
     }
 }
