@@ -91,7 +91,8 @@ fn with_an_idle_socket_the_system_calls_of_a_million_switches_are_bounded() {
         let Some(calls) = count(test_name!(), driver, true) else { return };
         match driver {
             DriverKind::Epoll => {
-                let most = SWITCHES / SWITCHES_PER_LOOK + 1;
+                // One watches the socket, and the marks need not fall on a look.
+                let most = SWITCHES / SWITCHES_PER_LOOK + 2;
                 assert!((1..=most).contains(&calls), "{calls} system calls on epoll; {most} are the most");
             }
             // One submits the request to watch the socket; a look that finds nothing reads two words of shared memory.

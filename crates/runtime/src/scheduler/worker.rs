@@ -406,6 +406,10 @@ impl Worker {
         if self.spin() {
             return;
         }
+        // A coroutine that could not start has ended, and that may have woken another one.
+        if !self.ready.borrow().is_empty() {
+            return;
+        }
         self.write_down();
         let stealable = || self.others().any(|remote| !remote.stealer.is_empty());
         let mailbox: &Mailbox<_> = &self.remote.mailbox;
