@@ -273,16 +273,19 @@ fn a_cancel_of_the_task_ends_the_children_first() {
                         }
                     }
                     let says = Says(log);
+                    let (started, begun) = bounded(3);
                     children_plan.scope(|s| {
                         for _ in 0..3 {
-                            let (value, log) = (tracker.value(), &says.0);
+                            let (value, log, started) = (tracker.value(), &says.0, started.clone());
                             s.spawn(move || {
                                 let _value = value;
+                                started.send(()).unwrap();
                                 let _ = catch_unwind(|| coroutine::sleep(LONG));
                                 shield(LONG, || coroutine::sleep(Duration::from_millis(1)));
                                 log.lock().unwrap().push("a child ends");
                             });
                         }
+                        (0..3).for_each(|_| begun.recv().unwrap());
                         spot.mark();
                         coroutine::sleep(LONG);
                     });
@@ -352,7 +355,10 @@ fn children_that_ignore_cancellation_are_waited_for() {
         let swallowed = AtomicUsize::new(0);
         let _ = catch_unwind(AssertUnwindSafe(|| {
             plan.scope(|s| {
-                s.spawn(|| {
+                let (started, begun) = bounded(1);
+                let (stop, swallowed) = (&stop, &swallowed);
+                s.spawn(move || {
+                    started.send(()).unwrap();
                     while !stop.load(SeqCst) {
                         if catch_unwind(|| coroutine::sleep(LONG)).is_err() {
                             // A borrow of the caller's locals, long after the cancel.
@@ -360,7 +366,10 @@ fn children_that_ignore_cancellation_are_waited_for() {
                         }
                     }
                 });
-                s.spawn(|| resume_unwind(Box::new("fails")));
+                s.spawn(move || {
+                    begun.recv().unwrap(); // a child that is cancelled before it starts never does
+                    resume_unwind(Box::new("fails"))
+                });
             });
         }));
         assert!(swallowed.load(SeqCst) > 20);

@@ -321,6 +321,45 @@ fn coroutines_that_have_not_started_go_to_idle_workers() {
     });
 }
 
+/// However soon one comes after the other: nobody may rely on the spawner's worker, which never gets to them.
+#[test]
+fn idle_workers_start_one_lone_coroutine_after_the_other() {
+    guarded(|| {
+        runtime(2).run(|| {
+            for _ in 0..100 {
+                let handle = coroutine::spawn(|| ());
+                while !handle.is_finished() {
+                    std::hint::spin_loop();
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn a_busy_thief_does_not_keep_the_next_coroutine_from_an_idle_worker() {
+    guarded(|| {
+        for _ in 0..20 {
+            runtime(3).run(|| {
+                let done = Arc::new(AtomicBool::new(false));
+                let first = coroutine::spawn({
+                    let done = done.clone();
+                    move || {
+                        while !done.load(SeqCst) {
+                            std::hint::spin_loop();
+                        }
+                    }
+                });
+                let second = coroutine::spawn(move || done.store(true, SeqCst));
+                // Two of three workers are busy, whoever has taken the first one.
+                while !(first.is_finished() && second.is_finished()) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn a_coroutine_that_has_started_stays_where_it_is() {
     guarded(|| {

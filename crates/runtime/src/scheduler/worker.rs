@@ -41,8 +41,9 @@ const SPIN_MAX: u32 = 512;
 /// Between two offers of a lone unstarted coroutine. A spawner that joins at once starts it itself long before another
 /// worker is awake, and to wake one for each would cost more than all the rest.
 const OFFER_EVERY: Duration = Duration::from_micros(200);
-/// How long a worker sleeps after an offer that came to nothing, before it looks again by itself: so a coroutine that
-/// was not offered waits no longer than that for a worker that is free.
+/// How long a worker sleeps after an offer, before it looks again by itself: so a coroutine that was not offered, because
+/// another one had been, waits no longer than that for a worker that is free. A worker that takes what was offered passes
+/// the offer on, so that one that is free looks, however long the taken one runs.
 const SECOND_LOOK: Duration = Duration::from_millis(1);
 /// Between two trims of free stacks.
 const TRIM_EVERY: Duration = Duration::from_millis(100);
@@ -129,9 +130,9 @@ pub(crate) struct Worker {
     switches: Cell<u64>,
     spin: Cell<u32>,
     trimmed_at: Cell<Instant>,
-    offered_at: Cell<Instant>,
-    /// The last sleep ended with an offer that came to nothing.
-    disappointed: Cell<bool>,
+    offered_at: Cell<Option<Instant>>,
+    /// When to look for a coroutine that was not offered, because not long ago another one was.
+    look_again: Cell<Option<Instant>>,
     _alternate_stack: Option<AlternateStack>,
 }
 
@@ -162,8 +163,8 @@ impl Worker {
             switches: Cell::new(0),
             spin: Cell::new(0),
             trimmed_at: Cell::new(clock::now()),
-            offered_at: Cell::new(clock::now()),
-            disappointed: Cell::new(false),
+            offered_at: Cell::new(None),
+            look_again: Cell::new(None),
             // Without one an overflow is still a crash, only a silent one.
             _alternate_stack: AlternateStack::install().ok(),
         })
@@ -399,11 +400,7 @@ impl Worker {
 
     /// Nothing to run: steals, or sleeps until there is something.
     fn idle(&self) {
-        if self.steal() {
-            self.disappointed.set(false);
-            return;
-        }
-        if self.spin() {
+        if self.steal() || self.spin() {
             return;
         }
         // A coroutine that could not start has ended, and that may have woken another one.
@@ -418,15 +415,19 @@ impl Worker {
         }
         let before = clock::now();
         self.trim(before);
-        let next = self.timers.borrow().next().and_then(clock::instant);
-        let timer = next.map(|at| at.saturating_duration_since(before));
-        let second_look = self.disappointed.replace(false).then_some(SECOND_LOOK);
-        self.turn_driver(timer.into_iter().chain(second_look).min());
+        let timer = self.timers.borrow().next().and_then(clock::instant);
+        let until = timer.into_iter().chain(self.look_again.get()).min();
+        self.turn_driver(until.map(|at| at.saturating_duration_since(before)));
         let called = !mailbox.is_asleep();
         mailbox.wake_up();
         self.looked_at.set(self.turn.get());
         let mail = mailbox.has_mail();
-        self.disappointed.set(called && !mail);
+        if called && !mail {
+            self.look_again.set(Some(clock::now() + SECOND_LOOK));
+        } else if self.look_again.get().is_some_and(|at| at <= clock::now()) {
+            // That is now: before it sleeps again it looks.
+            self.look_again.set(None);
+        }
         // A short sleep ended by mail says that spinning would have paid.
         let short = mail && before.elapsed() < Duration::from_micros(50);
         self.spin.set(if short { (self.spin.get() * 2 + 16).min(SPIN_MAX) } else { self.spin.get() / 2 });
@@ -455,6 +456,9 @@ impl Worker {
                 if self.start(&task) {
                     self.remote.load.fetch_add(1, Relaxed);
                     self.ready.borrow_mut().push_back(task);
+                    // What its spawner spawns soon after is not offered: somebody has to look for it.
+                    self.look_again.set(Some(clock::now() + SECOND_LOOK));
+                    self.shared.offer(&self.remote);
                     return true;
                 }
             }
@@ -533,9 +537,10 @@ impl Worker {
             return false;
         }
         let now = clock::now();
-        let due = now.saturating_duration_since(self.offered_at.get()) > OFFER_EVERY;
+        let last = self.offered_at.get();
+        let due = last.is_none_or(|last| now.saturating_duration_since(last) > OFFER_EVERY);
         if due {
-            self.offered_at.set(now);
+            self.offered_at.set(Some(now));
         }
         due
     }
