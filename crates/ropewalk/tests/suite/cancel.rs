@@ -473,10 +473,7 @@ fn swallowed_or_not_a_cancel_is_not_an_error_of_the_wait() {
                 spot.mark();
                 let read =
                     AssertUnwindSafe(|| std::io::Read::read(&mut near, &mut [0; 8]).map_err(|e| e.kind()));
-                match catch_unwind(|| read()) {
-                    Ok(result) => Some(result),
-                    Err(_) => None,
-                }
+                catch_unwind(read).ok()
             }
         });
         spot.wait_asleep();

@@ -174,7 +174,9 @@ fn a_daemon_that_ignores_cancellation_is_left_behind_after_the_limit() {
                 drop(Plan::Coroutine.spawn_daemon(move || {
                     let _value = value;
                     started.send(()).unwrap();
-                    stubborn(|| drop(rounds.fetch_add(1, SeqCst)));
+                    stubborn(|| {
+                        rounds.fetch_add(1, SeqCst);
+                    });
                 }));
                 begun.recv().unwrap();
             });

@@ -19,7 +19,7 @@ fn message(payload: &(dyn std::any::Any + Send)) -> &str {
 #[test]
 fn children_borrow_and_change_what_is_outside() {
     on_every_pair(|plan| {
-        let words = vec!["rope".to_owned(), "walk".to_owned()];
+        let words = ["rope".to_owned(), "walk".to_owned()];
         let mut lengths = [0; 2];
         let total = plan.scope(|s| {
             let counters: Vec<_> = words
@@ -233,8 +233,7 @@ fn a_panic_of_the_block_cancels_the_children_and_comes_out_with_its_payload() {
                     coroutine::yield_now();
                     resume_unwind(Box::new("the block's own"))
                 })
-            }))
-            .map(|()| ());
+            }));
             assert_eq!(message(&*payload.unwrap_err()), "the block's own");
             assert_eq!(tracker.drops(), 1);
         }

@@ -508,7 +508,7 @@ fn a_panic_of_the_first_coroutine_comes_out_of_run_after_the_others_have_ended()
                     resume_unwind(Box::new("the captain goes last"))
                 })
             });
-            let payload = catch_unwind(|| run()).map(|()| ()).unwrap_err();
+            let payload = catch_unwind(run).unwrap_err();
             assert_eq!(payload.downcast_ref::<&str>(), Some(&"the captain goes last"));
             assert_eq!(tracker.drops(), 1, "{plan:?}");
         });

@@ -316,7 +316,9 @@ fn neighbours_of_a_half_unwound_coroutine_live_as_ever() {
             let other = coroutine::spawn_local({
                 let cleaned = cleaned.clone();
                 move || {
-                    let _cleans_up = OnDrop(|| drop(cleaned.fetch_add(1, SeqCst)));
+                    let _cleans_up = OnDrop(|| {
+                        cleaned.fetch_add(1, SeqCst);
+                    });
                     coroutine::sleep(LONG);
                 }
             });
