@@ -145,7 +145,7 @@ impl Runtime {
         let (worker, threads) = started.unwrap_or_else(|error| panic!("ropewalk: {error}"));
 
         let usable = limits::stack_size().map_or(FIRST_STACK, |size| size.min(FIRST_STACK_MAX));
-        let slot_size = stack::slot_size(Some(usable.saturating_sub(stack::GUARD)));
+        let slot_size = stack::slot_size(Some(usable.saturating_sub(stack::GUARD + stack::FRAME)));
         let birth = Birth { name: Some("main".into()), owner: Some(shared.clone()), ..Birth::default() };
         let body = || {
             let result = catch_unwind(AssertUnwindSafe(f));

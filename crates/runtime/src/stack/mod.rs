@@ -14,7 +14,6 @@ use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use corosensei::stack::StackPointer;
-use ropewalk_sys::memory::page_size;
 
 use self::slab::Slabs;
 
@@ -79,9 +78,12 @@ pub(crate) fn slot_size(usable: Option<usize>) -> usize {
     match usable {
         None => default_slot(),
         Some(usable) => {
-            let rounded = usable.max(USABLE_MIN).div_ceil(page_size()).saturating_mul(page_size());
             // Powers of two, so that few classes serve all sizes.
-            rounded.saturating_add(GUARD + FRAME).checked_next_power_of_two().unwrap_or(usize::MAX / 2 + 1)
+            usable
+                .max(USABLE_MIN)
+                .saturating_add(GUARD + FRAME)
+                .checked_next_power_of_two()
+                .unwrap_or(usize::MAX / 2 + 1)
         }
     }
 }

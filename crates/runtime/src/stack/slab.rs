@@ -13,9 +13,9 @@ use ropewalk_sys::memory::Reservation;
 
 use super::{GUARD, Stack};
 
-/// A slab holds as many bytes at most; the first ones are smaller, each twice the one before.
+/// A slab holds as many bytes at most, or one slot; the first ones are smaller, each twice the one before.
 const SLAB_MAX: usize = 1 << 30;
-const FIRST_SLOTS: usize = 16;
+const SLAB_FIRST: usize = 4 << 20;
 /// What a stack keeps of the pages that it has touched when it is trimmed: the hot end.
 const KEPT: usize = 16 * 1024;
 /// How many stacks are trimmed at a time, and how many of the hottest never are.
@@ -66,8 +66,8 @@ impl Slabs {
     }
 
     fn grow(&mut self) -> io::Result<()> {
-        let most = (SLAB_MAX / self.slot_size).max(1);
-        let mut slots = self.end.max(FIRST_SLOTS).min(most);
+        let [first, most] = [SLAB_FIRST, SLAB_MAX].map(|bytes| (bytes / self.slot_size).max(1));
+        let mut slots = self.end.clamp(first, most);
         let slab = loop {
             match Reservation::new(slots * self.slot_size) {
                 Ok(slab) => break slab,
