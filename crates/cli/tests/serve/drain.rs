@@ -1,6 +1,7 @@
 //! SIGTERM and SIGINT: finish what is in flight, refuse the rest, exit 0.
 
 use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use rustix::process::Signal;
 
@@ -81,8 +82,13 @@ on_each_plan! {
                 })
                 .collect();
             let mut watcher = server.connect();
-            until("200 payments", || watcher.get("/stats").number("payments_committed") >= 200);
+            let enough = || watcher.get("/stats").number("payments_committed") >= 200;
+            let watched = catch_unwind(AssertUnwindSafe(|| until("200 payments", enough)));
+            // Whatever was seen: the clients pay until the server ends.
             server.signal(Signal::TERM);
+            if let Err(panic) = watched {
+                resume_unwind(panic);
+            }
             clients.into_iter().map(|client| client.join().expect("a client")).sum()
         });
         assert_eq!(server.wait().code(), Some(0));
