@@ -35,12 +35,14 @@ fn one_at_a_time() {
 
 #[test]
 fn try_lock_takes_what_is_free() {
-    let mutex = Mutex::new(1);
-    let guard = mutex.try_lock().unwrap();
-    assert!(matches!(mutex.try_lock(), Err(TryLockError::WouldBlock)));
-    drop(guard);
-    *mutex.try_lock().unwrap() += 1;
-    assert_eq!(*mutex.lock().unwrap(), 2);
+    watched(|| {
+        let mutex = Mutex::new(1);
+        let guard = mutex.try_lock().unwrap();
+        assert!(matches!(mutex.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(guard);
+        *mutex.try_lock().unwrap() += 1;
+        assert_eq!(*mutex.lock().unwrap(), 2);
+    });
 }
 
 #[test]
@@ -234,20 +236,22 @@ fn cancellations_neither_keep_nor_break_the_lock() {
 
 #[test]
 fn it_looks_like_stds() {
-    fn shared<T: Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
-    fn shared_guard<T: Sync>() {}
-    shared::<Mutex<std::cell::Cell<u8>>>();
-    shared_guard::<MutexGuard<'_, u8>>();
+    watched(|| {
+        fn shared<T: Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+        fn shared_guard<T: Sync>() {}
+        shared::<Mutex<std::cell::Cell<u8>>>();
+        shared_guard::<MutexGuard<'_, u8>>();
 
-    let mutex = Mutex::new([1, 2, 3]);
-    let slice: &Mutex<[i32]> = &mutex;
-    slice.lock().unwrap()[0] = 9;
-    assert_eq!(slice.lock().unwrap().len(), 3);
-    assert_eq!(format!("{mutex:?}"), "Mutex { data: [9, 2, 3], poisoned: false, .. }");
-    let guard = mutex.lock().unwrap();
-    assert_eq!(format!("{mutex:?}"), "Mutex { data: <locked>, poisoned: false, .. }");
-    assert_eq!(format!("{guard:?}"), "[9, 2, 3]");
-    drop(guard);
-    assert_eq!(format!("{}", Mutex::from("text").lock().unwrap()), "text");
-    assert_eq!(Mutex::<u8>::default().into_inner().unwrap(), 0);
+        let mutex = Mutex::new([1, 2, 3]);
+        let slice: &Mutex<[i32]> = &mutex;
+        slice.lock().unwrap()[0] = 9;
+        assert_eq!(slice.lock().unwrap().len(), 3);
+        assert_eq!(format!("{mutex:?}"), "Mutex { data: [9, 2, 3], poisoned: false, .. }");
+        let guard = mutex.lock().unwrap();
+        assert_eq!(format!("{mutex:?}"), "Mutex { data: <locked>, poisoned: false, .. }");
+        assert_eq!(format!("{guard:?}"), "[9, 2, 3]");
+        drop(guard);
+        assert_eq!(format!("{}", Mutex::from("text").lock().unwrap()), "text");
+        assert_eq!(Mutex::<u8>::default().into_inner().unwrap(), 0);
+    });
 }
