@@ -9,6 +9,7 @@ use ropewalk_sync::channel::{
     Receiver, RecvError, RecvTimeoutError, SendError, SendTimeoutError, Sender, TryRecvError, TrySendError,
     bounded, unbounded,
 };
+use ropewalk_sync::park::Unparker;
 use ropewalk_sync::park::WaitReason::{ChannelReceive, ChannelRendezvous, ChannelSend};
 
 use crate::support::{Task, watched};
@@ -307,7 +308,11 @@ fn a_timeout_beyond_the_clock_is_none() {
 fn wake_ups_for_no_reason_change_nothing() {
     watched(|| {
         let (sender, receiver) = bounded(0);
-        let task = Task::waiting(ChannelReceive, move || receiver.recv());
+        let task = Task::waiting(ChannelReceive, move || {
+            // One that is pending when the wait begins, and many while it lasts.
+            Unparker::current().unpark();
+            receiver.recv()
+        });
         for _ in 0..100 {
             task.disturb();
             task.until_waiting(ChannelReceive);

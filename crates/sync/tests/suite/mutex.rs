@@ -76,26 +76,6 @@ fn waiters_get_the_lock_in_the_order_in_which_they_came() {
     });
 }
 
-#[test]
-fn a_task_that_locks_all_the_time_starves_nobody() {
-    watched(|| {
-        let (mutex, stop) = (Mutex::new(0_u64), AtomicBool::new(false));
-        thread::scope(|s| {
-            for _ in 0..2 {
-                s.spawn(|| {
-                    while !stop.load(Relaxed) {
-                        *mutex.lock().unwrap() += 1;
-                    }
-                });
-            }
-            for _ in 0..1000 {
-                *mutex.lock().unwrap() += 1;
-            }
-            stop.store(true, Relaxed);
-        });
-    });
-}
-
 /// Whether it was too late, and had the lock after the next unlock all the same.
 fn handed_over_after_one_defeat() -> bool {
     let mutex = Arc::new(Mutex::new(false));
