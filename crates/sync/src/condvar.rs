@@ -246,20 +246,13 @@ impl Condvar {
         }
     }
 
-    /// Takes the lock after a notification, which must not be lost if a cancellation ends this wait.
+    /// Takes the lock after a notification, which must not be lost if an interruption ends this wait.
     fn lock_notified<'a, T>(&self, mutex: &'a Mutex<T>) -> LockResult<MutexGuard<'a, T>> {
-        struct PassOn<'c>(&'c Condvar);
-
-        impl Drop for PassOn<'_> {
-            fn drop(&mut self) {
-                self.0.notify_one();
-            }
-        }
-
-        let pass_on = PassOn(self);
-        let guard = mutex.lock();
-        std::mem::forget(pass_on);
-        guard
+        mutex.lock_or_interrupt().unwrap_or_else(|interrupt| {
+            self.notify_one();
+            let _ = interrupt.deliver();
+            mutex.lock()
+        })
     }
 }
 

@@ -536,7 +536,8 @@ fn condvar_misses_no_notification() {
     });
 }
 
-/// One of two waiters is cancelled, perhaps after it was notified: the other hears of the one notification then.
+/// One of two waiters is cancelled, perhaps when it was notified and waits for the lock: then the other hears of the
+/// one notification.
 #[test]
 fn condvar_with_a_waiter_that_is_cancelled() {
     model(|| {
@@ -548,9 +549,11 @@ fn condvar_with_a_waiter_that_is_cancelled() {
         let (first, second) = (pair.clone(), pair.clone());
         let first = Task::spawn(move || take(&first));
         let second = thread::spawn(move || take(&second));
-        *pair.0.lock().unwrap() += 1;
+        let mut items = pair.0.lock().unwrap();
+        *items += 1;
         pair.1.notify_one();
         first.cancel();
+        drop(items);
         if first.join().is_some() {
             // It took the only item: one more for the other.
             *pair.0.lock().unwrap() += 1;

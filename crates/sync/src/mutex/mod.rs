@@ -13,7 +13,7 @@ use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 use Ordering::Relaxed;
 
 use self::raw::RawMutex;
-use crate::park;
+use crate::park::{self, Interrupt};
 use crate::primitive::{AtomicBool, Ordering, const_unless_loom};
 
 mod raw;
@@ -124,8 +124,15 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         park::spend();
-        self.raw.lock(self);
-        self.guard()
+        loop {
+            match self.lock_or_interrupt() {
+                Ok(guard) => return guard,
+                // A wait without a deadline that gives no error can only be unwound from.
+                Err(interrupt) => {
+                    let _ = interrupt.deliver();
+                }
+            }
+        }
     }
 
     /// Takes the lock if it is free.
@@ -201,6 +208,14 @@ impl<T: ?Sized> Mutex<T> {
     #[must_use]
     pub fn holder(&self) -> Option<Holder> {
         self.raw.holder()
+    }
+
+    /// Takes the lock, for whoever has something to do before an interruption unwinds. In the error is that, not yet
+    /// delivered.
+    #[inline]
+    pub(crate) fn lock_or_interrupt(&self) -> Result<LockResult<MutexGuard<'_, T>>, Interrupt> {
+        self.raw.lock(self)?;
+        Ok(self.guard())
     }
 
     /// To be called by who has just taken the lock, once.

@@ -30,7 +30,7 @@
 use Ordering::{Acquire, Relaxed, Release};
 
 use super::Holder;
-use crate::park::{Wait, WaitReason};
+use crate::park::{Interrupt, Wait, WaitReason};
 use crate::primitive::{AtomicU32, AtomicU64, Ordering, const_unless_loom};
 use crate::wait_list::{Place, WaitList};
 
@@ -77,15 +77,17 @@ impl RawMutex {
         }
     }
 
-    /// Takes the lock; waits for it if it has to. `object` is what the waiter is shown to wait for.
+    /// Takes the lock; waits for it if it has to. `object` is what the waiter is shown to wait for. In the error is the
+    /// interruption, not yet delivered.
     #[inline]
-    pub(super) fn lock<T: ?Sized>(&self, object: &T) {
+    pub(super) fn lock<T: ?Sized>(&self, object: &T) -> Result<(), Interrupt> {
         let caller = Holder::caller();
         // SYNC: mutex.word
         if self.word.compare_exchange(0, LOCKED, Acquire, Relaxed).is_err() && !self.spin(caller) {
-            self.lock_contended(caller, Wait::new(WaitReason::MutexLock).object(object));
+            self.lock_contended(caller, Wait::new(WaitReason::MutexLock).object(object))?;
         }
         self.note_holder(caller);
+        Ok(())
     }
 
     /// Takes the lock if it is free.
@@ -146,28 +148,23 @@ impl RawMutex {
     }
 
     #[cold]
-    fn lock_contended(&self, caller: Holder, wait: Wait) {
+    fn lock_contended(&self, caller: Holder, wait: Wait) -> Result<(), Interrupt> {
         let mut handed = false;
         let mut queue = self.waiters.lock();
         loop {
             if self.lock_or_announce() {
-                return;
+                return Ok(());
             }
             let wait = wait.holder(Some(self.home.load(Relaxed)));
             let place = if handed { Place::First } else { Place::Last };
             match self.waiters.wait_with(queue, &wait, Waiting { holder: caller, handed }, place) {
-                Ok(Waiting { handed: true, .. }) => return,
+                Ok(Waiting { handed: true, .. }) => return Ok(()),
                 Ok(Waiting { handed: false, .. }) => {
                     queue = self.waiters.lock();
                     queue.on_the_way = false;
                     handed = true;
                 }
-                Err(left) => {
-                    drop(left.guard);
-                    // Without a deadline and without an error to return it can only unwind.
-                    let _ = left.interrupt.deliver();
-                    queue = self.waiters.lock();
-                }
+                Err(left) => return Err(left.interrupt),
             }
         }
     }

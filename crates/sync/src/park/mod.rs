@@ -282,17 +282,20 @@ fn with_existing<R>(f: impl FnOnce(Option<&Waiter>) -> R) -> R {
 }
 
 /// Whether the calling task unwinds.
+#[inline]
 pub(crate) fn is_unwinding() -> bool {
     std::thread::panicking() && with_existing(|waiter| waiter.is_none_or(Waiter::is_unwinding))
 }
 
 /// Whether the calling task unwinds because it panicked, not because it was cancelled or its time had elapsed.
+#[inline]
 pub(crate) fn is_panicking() -> bool {
     std::thread::panicking()
         && with_existing(|waiter| waiter.is_none_or(|waiter| waiter.is_unwinding() && !waiter.is_raising()))
 }
 
 /// The number and the home of the calling task; zeros on a thread that never waited.
+#[inline]
 pub(crate) fn identity() -> (u64, u32) {
     with_existing(|waiter| waiter.map_or((0, 0), |waiter| (waiter.id(), waiter.home())))
 }
@@ -307,6 +310,7 @@ pub fn current<R>(f: impl FnOnce(&Waiter, Option<&(dyn Any + Send + Sync)>) -> R
 ///
 /// # Waits
 /// When the budget is used up.
+#[inline]
 pub fn spend() {
     match BUDGET.with(Cell::get) {
         UNLIMITED => {}

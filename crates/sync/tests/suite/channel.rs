@@ -9,6 +9,7 @@ use ropewalk_sync::channel::{
     Receiver, RecvError, RecvTimeoutError, SendError, SendTimeoutError, Sender, TryRecvError, TrySendError,
     bounded, unbounded,
 };
+use ropewalk_sync::park::Unparker;
 use ropewalk_sync::park::WaitReason::{ChannelReceive, ChannelRendezvous, ChannelSend};
 
 use crate::support::{Task, watched};
@@ -27,42 +28,48 @@ impl Drop for Counted {
 
 #[test]
 fn a_bounded_channel_takes_as_many_messages_as_it_has_room_for() {
-    let (sender, receiver) = bounded(3);
-    assert_eq!((sender.capacity(), receiver.capacity()), (Some(3), Some(3)));
-    for n in 0..3 {
-        assert!(!sender.is_full());
-        assert_eq!((sender.len(), receiver.len()), (n, n));
-        assert_eq!(sender.try_send(n), Ok(()));
-    }
-    assert!(sender.is_full() && receiver.is_full());
-    assert_eq!(sender.try_send(3), Err(TrySendError::Full(3)));
-    assert_eq!(receiver.try_recv(), Ok(0));
-    assert_eq!(sender.try_send(4), Ok(()));
-    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2, 4]);
-    assert!(sender.is_empty() && receiver.is_empty());
+    watched(|| {
+        let (sender, receiver) = bounded(3);
+        assert_eq!((sender.capacity(), receiver.capacity()), (Some(3), Some(3)));
+        for n in 0..3 {
+            assert!(!sender.is_full());
+            assert_eq!((sender.len(), receiver.len()), (n, n));
+            assert_eq!(sender.try_send(n), Ok(()));
+        }
+        assert!(sender.is_full() && receiver.is_full());
+        assert_eq!(sender.try_send(3), Err(TrySendError::Full(3)));
+        assert_eq!(receiver.try_recv(), Ok(0));
+        assert_eq!(sender.try_send(4), Ok(()));
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2, 4]);
+        assert!(sender.is_empty() && receiver.is_empty());
+    });
 }
 
 #[test]
 fn an_unbounded_channel_is_never_full() {
-    let (sender, receiver) = unbounded();
-    assert_eq!((sender.capacity(), receiver.capacity()), (None, None));
-    for n in 0..5000 {
-        sender.send(n).unwrap();
-    }
-    assert!(!sender.is_full() && !receiver.is_full());
-    assert_eq!(receiver.len(), 5000);
-    drop(sender);
-    assert!(receiver.into_iter().eq(0..5000));
+    watched(|| {
+        let (sender, receiver) = unbounded();
+        assert_eq!((sender.capacity(), receiver.capacity()), (None, None));
+        for n in 0..5000 {
+            sender.send(n).unwrap();
+        }
+        assert!(!sender.is_full() && !receiver.is_full());
+        assert_eq!(receiver.len(), 5000);
+        drop(sender);
+        assert!(receiver.into_iter().eq(0..5000));
+    });
 }
 
 #[test]
 fn a_channel_without_capacity_is_empty_and_full() {
-    let (sender, receiver) = bounded::<()>(0);
-    assert_eq!(sender.capacity(), Some(0));
-    assert!(sender.is_empty() && sender.is_full());
-    assert!(receiver.is_empty() && receiver.is_full());
-    assert_eq!(sender.try_send(()), Err(TrySendError::Full(())));
-    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    watched(|| {
+        let (sender, receiver) = bounded::<()>(0);
+        assert_eq!(sender.capacity(), Some(0));
+        assert!(sender.is_empty() && sender.is_full());
+        assert!(receiver.is_empty() && receiver.is_full());
+        assert_eq!(sender.try_send(()), Err(TrySendError::Full(())));
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    });
 }
 
 #[test]
@@ -92,46 +99,52 @@ fn a_waiting_receiver_is_served_without_a_wait() {
 
 #[test]
 fn messages_outlive_their_senders() {
-    let (sender, receiver) = bounded(2);
-    let other = sender.clone();
-    sender.send(1).unwrap();
-    drop(sender);
-    other.send(2).unwrap();
-    drop(other);
-    assert_eq!(receiver.recv(), Ok(1));
-    assert_eq!(receiver.recv_timeout(SHORT), Ok(2));
-    assert_eq!(receiver.recv(), Err(RecvError));
-    assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
-    assert_eq!(receiver.recv_timeout(SHORT), Err(RecvTimeoutError::Disconnected));
+    watched(|| {
+        let (sender, receiver) = bounded(2);
+        let other = sender.clone();
+        sender.send(1).unwrap();
+        drop(sender);
+        other.send(2).unwrap();
+        drop(other);
+        assert_eq!(receiver.recv(), Ok(1));
+        assert_eq!(receiver.recv_timeout(SHORT), Ok(2));
+        assert_eq!(receiver.recv(), Err(RecvError));
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
+        assert_eq!(receiver.recv_timeout(SHORT), Err(RecvTimeoutError::Disconnected));
+    });
 }
 
 #[test]
 fn without_receivers_sending_gives_the_message_back() {
-    for capacity in [Some(0), Some(1), None] {
-        let (sender, receiver) = both(capacity);
-        let other = receiver.clone();
-        drop(receiver);
-        assert!(!sender.try_send(0).is_err_and(|error| error.is_disconnected()), "one receiver is left");
-        drop(other);
-        assert_eq!(sender.send(1), Err(SendError(1)));
-        assert_eq!(sender.try_send(2), Err(TrySendError::Disconnected(2)));
-        assert_eq!(sender.send_timeout(3, SHORT), Err(SendTimeoutError::Disconnected(3)));
-    }
+    watched(|| {
+        for capacity in [Some(0), Some(1), None] {
+            let (sender, receiver) = both(capacity);
+            let other = receiver.clone();
+            drop(receiver);
+            assert!(!sender.try_send(0).is_err_and(|error| error.is_disconnected()), "one receiver is left");
+            drop(other);
+            assert_eq!(sender.send(1), Err(SendError(1)));
+            assert_eq!(sender.try_send(2), Err(TrySendError::Disconnected(2)));
+            assert_eq!(sender.send_timeout(3, SHORT), Err(SendTimeoutError::Disconnected(3)));
+        }
+    });
 }
 
 #[test]
 fn the_last_receiver_takes_the_messages_with_it() {
-    let drops = Arc::new(AtomicUsize::new(0));
-    let (sender, receiver) = unbounded();
-    for _ in 0..5 {
-        sender.send(Counted(drops.clone())).unwrap();
-    }
-    drop(receiver.recv());
-    assert_eq!(drops.load(Relaxed), 1);
-    drop(receiver);
-    assert_eq!(drops.load(Relaxed), 5, "a sender is still there, but nobody can receive them");
-    drop(sender);
-    assert_eq!(drops.load(Relaxed), 5);
+    watched(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (sender, receiver) = unbounded();
+        for _ in 0..5 {
+            sender.send(Counted(drops.clone())).unwrap();
+        }
+        drop(receiver.recv());
+        assert_eq!(drops.load(Relaxed), 1);
+        drop(receiver);
+        assert_eq!(drops.load(Relaxed), 5, "a sender is still there, but nobody can receive them");
+        drop(sender);
+        assert_eq!(drops.load(Relaxed), 5);
+    });
 }
 
 #[test]
@@ -271,12 +284,14 @@ fn a_late_receiver_takes_nothing() {
 
 #[test]
 fn a_deadline_that_has_passed_still_gets_what_is_there() {
-    let past = Instant::now();
-    let (sender, receiver) = bounded(1);
-    assert_eq!(sender.send_deadline(1, past), Ok(()));
-    assert_eq!(receiver.recv_deadline(past), Ok(1));
-    assert_eq!(sender.send_timeout(2, Duration::ZERO), Ok(()));
-    assert_eq!(receiver.recv_timeout(Duration::ZERO), Ok(2));
+    watched(|| {
+        let past = Instant::now();
+        let (sender, receiver) = bounded(1);
+        assert_eq!(sender.send_deadline(1, past), Ok(()));
+        assert_eq!(receiver.recv_deadline(past), Ok(1));
+        assert_eq!(sender.send_timeout(2, Duration::ZERO), Ok(()));
+        assert_eq!(receiver.recv_timeout(Duration::ZERO), Ok(2));
+    });
 }
 
 #[test]
@@ -293,7 +308,11 @@ fn a_timeout_beyond_the_clock_is_none() {
 fn wake_ups_for_no_reason_change_nothing() {
     watched(|| {
         let (sender, receiver) = bounded(0);
-        let task = Task::waiting(ChannelReceive, move || receiver.recv());
+        let task = Task::waiting(ChannelReceive, move || {
+            // One that is pending when the wait begins, and many while it lasts.
+            Unparker::current().unpark();
+            receiver.recv()
+        });
         for _ in 0..100 {
             task.disturb();
             task.until_waiting(ChannelReceive);
@@ -330,46 +349,52 @@ fn iterators_end_with_the_channel() {
 
 #[test]
 fn a_channel_can_travel_through_channels() {
-    // A list of channels, each of which leads to the next.
-    let (first, mut receiver) = unbounded::<Link>();
-    let mut sender = first;
-    for _ in 0..100 {
-        let (next_sender, next) = unbounded();
-        sender.send(Link(next)).unwrap();
-        sender = next_sender;
-    }
-    drop(sender);
-    let mut length = 0;
-    while let Ok(Link(next)) = receiver.recv() {
-        receiver = next;
-        length += 1;
-    }
-    assert_eq!(length, 100);
+    watched(|| {
+        // A list of channels, each of which leads to the next.
+        let (first, mut receiver) = unbounded::<Link>();
+        let mut sender = first;
+        for _ in 0..100 {
+            let (next_sender, next) = unbounded();
+            sender.send(Link(next)).unwrap();
+            sender = next_sender;
+        }
+        drop(sender);
+        let mut length = 0;
+        while let Ok(Link(next)) = receiver.recv() {
+            receiver = next;
+            length += 1;
+        }
+        assert_eq!(length, 100);
+    });
 }
 
 struct Link(Receiver<Link>);
 
 #[test]
 fn a_channel_that_holds_its_own_sender_ends_with_its_receiver() {
-    struct Own(
-        #[expect(dead_code, reason = "only dropped")] Sender<Own>,
-        #[expect(dead_code, reason = "")] Counted,
-    );
-    let drops = Arc::new(AtomicUsize::new(0));
-    let (sender, receiver) = unbounded();
-    sender.send(Own(sender.clone(), Counted(drops.clone()))).unwrap();
-    drop(sender);
-    assert!(!receiver.is_empty());
-    drop(receiver);
-    assert_eq!(drops.load(Relaxed), 1);
+    watched(|| {
+        struct Own(
+            #[expect(dead_code, reason = "only dropped")] Sender<Own>,
+            #[expect(dead_code, reason = "")] Counted,
+        );
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (sender, receiver) = unbounded();
+        sender.send(Own(sender.clone(), Counted(drops.clone()))).unwrap();
+        drop(sender);
+        assert!(!receiver.is_empty());
+        drop(receiver);
+        assert_eq!(drops.load(Relaxed), 1);
+    });
 }
 
 #[test]
 fn one_side_tells_its_channel_from_others() {
-    let (sender, receiver) = unbounded::<()>();
-    let (other_sender, other_receiver) = unbounded::<()>();
-    assert!(sender.same_channel(&sender.clone()) && receiver.same_channel(&receiver.clone()));
-    assert!(!sender.same_channel(&other_sender) && !receiver.same_channel(&other_receiver));
+    watched(|| {
+        let (sender, receiver) = unbounded::<()>();
+        let (other_sender, other_receiver) = unbounded::<()>();
+        assert!(sender.same_channel(&sender.clone()) && receiver.same_channel(&receiver.clone()));
+        assert!(!sender.same_channel(&other_sender) && !receiver.same_channel(&other_receiver));
+    });
 }
 
 #[test]
@@ -391,56 +416,68 @@ fn messages_may_be_of_any_size() {
 
 #[test]
 fn a_long_queue_keeps_its_order_when_it_is_emptied_and_filled_again() {
-    let (sender, receiver) = unbounded();
-    for round in 0..3 {
-        (0..3000).for_each(|n| sender.send((round, n)).unwrap());
-        assert!(receiver.try_iter().eq((0..3000).map(|n| (round, n))));
-    }
-    let (sender, receiver) = bounded(3000);
-    (0..3000).for_each(|n| sender.try_send(n).unwrap());
-    assert!(sender.is_full());
-    assert!(receiver.try_iter().eq(0..3000));
+    watched(|| {
+        let (sender, receiver) = unbounded();
+        for round in 0..3 {
+            (0..3000).for_each(|n| sender.send((round, n)).unwrap());
+            assert!(receiver.try_iter().eq((0..3000).map(|n| (round, n))));
+        }
+        let (sender, receiver) = bounded(3000);
+        (0..3000).for_each(|n| sender.try_send(n).unwrap());
+        assert!(sender.is_full());
+        assert!(receiver.try_iter().eq(0..3000));
+    });
 }
 
 #[test]
 fn errors_speak_as_crossbeams() {
-    type E = Box<dyn std::error::Error + Send + Sync>;
-    let texts: [(E, &str, &str); 9] = [
-        (Box::new(SendError(1)), "sending on a disconnected channel", "SendError(..)"),
-        (Box::new(TrySendError::Full(1)), "sending on a full channel", "Full(..)"),
-        (Box::new(TrySendError::Disconnected(1)), "sending on a disconnected channel", "Disconnected(..)"),
-        (Box::new(SendTimeoutError::Timeout(1)), "timed out waiting on send operation", "Timeout(..)"),
-        (
-            Box::new(SendTimeoutError::Disconnected(1)),
-            "sending on a disconnected channel",
-            "Disconnected(..)",
-        ),
-        (Box::new(RecvError), "receiving on an empty and disconnected channel", "RecvError"),
-        (Box::new(TryRecvError::Empty), "receiving on an empty channel", "Empty"),
-        (Box::new(RecvTimeoutError::Timeout), "timed out waiting on receive operation", "Timeout"),
-        (Box::new(RecvTimeoutError::Disconnected), "channel is empty and disconnected", "Disconnected"),
-    ];
-    for (error, display, debug) in texts {
-        assert_eq!((error.to_string().as_str(), format!("{error:?}").as_str()), (display, debug));
-    }
-    assert_eq!(TrySendError::from(SendError(1)), TrySendError::Disconnected(1));
-    assert_eq!(SendTimeoutError::from(SendError(1)), SendTimeoutError::Disconnected(1));
-    assert_eq!(TryRecvError::from(RecvError), TryRecvError::Disconnected);
-    assert_eq!(RecvTimeoutError::from(RecvError), RecvTimeoutError::Disconnected);
-    assert_eq!(TrySendError::Full(5).into_inner() + SendTimeoutError::Timeout(6).into_inner(), 11);
-    assert!(TrySendError::Full(1).is_full() && !TrySendError::Full(1).is_disconnected());
-    assert!(SendTimeoutError::Timeout(1).is_timeout() && !SendTimeoutError::Timeout(1).is_disconnected());
-    assert!(TryRecvError::Empty.is_empty() && RecvTimeoutError::Timeout.is_timeout());
-    assert!(TryRecvError::Disconnected.is_disconnected() && RecvTimeoutError::Disconnected.is_disconnected());
+    watched(|| {
+        type E = Box<dyn std::error::Error + Send + Sync>;
+        let texts: [(E, &str, &str); 9] = [
+            (Box::new(SendError(1)), "sending on a disconnected channel", "SendError(..)"),
+            (Box::new(TrySendError::Full(1)), "sending on a full channel", "Full(..)"),
+            (
+                Box::new(TrySendError::Disconnected(1)),
+                "sending on a disconnected channel",
+                "Disconnected(..)",
+            ),
+            (Box::new(SendTimeoutError::Timeout(1)), "timed out waiting on send operation", "Timeout(..)"),
+            (
+                Box::new(SendTimeoutError::Disconnected(1)),
+                "sending on a disconnected channel",
+                "Disconnected(..)",
+            ),
+            (Box::new(RecvError), "receiving on an empty and disconnected channel", "RecvError"),
+            (Box::new(TryRecvError::Empty), "receiving on an empty channel", "Empty"),
+            (Box::new(RecvTimeoutError::Timeout), "timed out waiting on receive operation", "Timeout"),
+            (Box::new(RecvTimeoutError::Disconnected), "channel is empty and disconnected", "Disconnected"),
+        ];
+        for (error, display, debug) in texts {
+            assert_eq!((error.to_string().as_str(), format!("{error:?}").as_str()), (display, debug));
+        }
+        assert_eq!(TrySendError::from(SendError(1)), TrySendError::Disconnected(1));
+        assert_eq!(SendTimeoutError::from(SendError(1)), SendTimeoutError::Disconnected(1));
+        assert_eq!(TryRecvError::from(RecvError), TryRecvError::Disconnected);
+        assert_eq!(RecvTimeoutError::from(RecvError), RecvTimeoutError::Disconnected);
+        assert_eq!(TrySendError::Full(5).into_inner() + SendTimeoutError::Timeout(6).into_inner(), 11);
+        assert!(TrySendError::Full(1).is_full() && !TrySendError::Full(1).is_disconnected());
+        assert!(SendTimeoutError::Timeout(1).is_timeout() && !SendTimeoutError::Timeout(1).is_disconnected());
+        assert!(TryRecvError::Empty.is_empty() && RecvTimeoutError::Timeout.is_timeout());
+        assert!(
+            TryRecvError::Disconnected.is_disconnected() && RecvTimeoutError::Disconnected.is_disconnected()
+        );
+    });
 }
 
 #[test]
 fn both_sides_go_where_their_messages_may_go() {
-    fn shared<T: Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
-    shared::<Sender<std::cell::Cell<u8>>>();
-    shared::<Receiver<std::cell::Cell<u8>>>();
-    let (sender, receiver) = unbounded::<()>();
-    assert_eq!(format!("{sender:?} {receiver:?}"), "Sender { .. } Receiver { .. }");
+    watched(|| {
+        fn shared<T: Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+        shared::<Sender<std::cell::Cell<u8>>>();
+        shared::<Receiver<std::cell::Cell<u8>>>();
+        let (sender, receiver) = unbounded::<()>();
+        assert_eq!(format!("{sender:?} {receiver:?}"), "Sender { .. } Receiver { .. }");
+    });
 }
 
 fn both<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {

@@ -140,7 +140,7 @@ impl Account {
 #[test]
 fn no_message_is_lost_or_doubled_by_cancellations() {
     watched(|| {
-        for (round, capacity) in [Some(0), Some(1), Some(4), None].into_iter().cycle().take(200).enumerate() {
+        for (round, capacity) in [Some(0), Some(1), Some(4), None].into_iter().cycle().take(120).enumerate() {
             let (sender, receiver) = capacity.map_or_else(unbounded, bounded);
             let (sent, received) = (Arc::new(Account::default()), Arc::new(Account::default()));
             let mut tasks = Vec::new();

