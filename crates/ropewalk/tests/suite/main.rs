@@ -7,11 +7,13 @@ mod support;
 
 mod blocking;
 mod cancel;
+mod drivers;
 mod faults;
 mod lifetime;
 mod net;
 mod scopes;
-mod syscalls;
+mod stress;
+mod system_calls;
 mod tasks;
 mod thread_locals;
 mod timeouts;

@@ -400,11 +400,8 @@ impl Worker {
 
     /// Nothing to run: steals, or sleeps until there is something.
     fn idle(&self) {
-        if self.steal() || self.spin() {
-            return;
-        }
-        // A coroutine that could not start has ended, and that may have woken another one.
-        if !self.ready.borrow().is_empty() {
+        // A coroutine that got no stack may have made ready who joins it.
+        if self.steal() || self.spin() || !self.ready.borrow().is_empty() {
             return;
         }
         self.write_down();
