@@ -1,203 +1,283 @@
-//! What goes wrong in a process of its own: stacks that overflow, memory and io_uring that are denied, settings that
-//! make no sense.
+//! Faults that end the process, or nearly: each in a process of its own.
 
+use std::error::Error;
 use std::hint::black_box;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
-use ropewalk::{DriverKind, Runtime, coroutine};
-use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+use ropewalk::sync::Semaphore;
+use ropewalk::{Runtime, coroutine, scope, thread};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
-use crate::support::child::{Child, case, test_name};
-use crate::support::{drivers, guarded, runtime};
+use crate::support::child::{self, Child, Outcome, test_name};
+use crate::support::plan::{driver_named, drivers};
+use crate::support::{Tracker, guarded, runtime, until};
 
+/// Uses up whatever stack there is.
+#[expect(unconditional_recursion, reason = "it is the point")]
 fn recurse(depth: u64) -> u64 {
-    let frame = black_box([depth; 64]);
-    if depth == u64::MAX { 0 } else { recurse(black_box(depth + 1)) + black_box(frame)[7] }
+    let mut frame = [depth; 32];
+    black_box(&mut frame);
+    recurse(depth + 1) + frame[7]
 }
 
-fn without_core_dump() {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    setrlimit(Resource::Core, none).expect("a limit can be lowered");
+/// The size that an overflow report names, in KiB, and what the worker keeps at the top of each stack for itself: less
+/// than one more.
+fn reported_size(outcome: &Outcome) -> u64 {
+    let report = outcome.stderr.split("has overflowed its stack of ").nth(1);
+    let size = report.and_then(|rest| rest.split(" KiB").next()).and_then(|size| size.parse::<u64>().ok());
+    1 + size.unwrap_or_else(|| panic!("no overflow is reported: {outcome:#?}"))
+}
+
+fn on_first_worker() {
+    let named = coroutine::Builder::new().name("deep thinker".into());
+    // Nobody else may take it.
+    named.spawn_local(|| black_box(recurse(0))).unwrap().join().unwrap();
+}
+
+fn on_another_worker() {
+    let handle = coroutine::spawn(|| black_box(recurse(0)));
+    while !handle.is_finished() {
+        std::hint::spin_loop(); // this worker never gets to it
+    }
 }
 
 #[test]
-fn an_overflow_names_the_coroutine_its_birthplace_and_its_stack() {
-    if let Some(driver) = case() {
-        without_core_dump();
-        let driver = drivers().into_iter().find(|known| known.to_string() == driver).expect("a driver");
-        return Runtime::builder().workers(2).driver(driver).build().expect("a runtime").run(|| {
-            let builder = coroutine::Builder::new().name("deep".into()).stack_size(192 * 1024);
-            builder.spawn(|| recurse(0)).expect("it starts").join().expect("it never returns");
+fn an_overflow_names_the_coroutine_its_spawn_site_and_the_size() {
+    if let Some(case) = child::case() {
+        let (driver, place) = case.split_once('/').unwrap();
+        let runtime = Runtime::builder().workers(2).driver(driver_named(driver)).build().unwrap();
+        return guarded(|| {
+            runtime.run(|| match place {
+                "first worker" => on_first_worker(),
+                "another worker" => on_another_worker(),
+                "after a wait" => {
+                    coroutine::sleep(Duration::from_micros(1));
+                    on_first_worker();
+                }
+                _ => {
+                    black_box(recurse(0));
+                }
+            });
         });
     }
     for driver in drivers() {
-        let outcome = Child::new(test_name!(), driver.to_string()).run();
-        outcome.assert_killed_by(Signal::ABORT);
-        for part in [
-            "(deep)",
-            "faults.rs:",
-            "overflowed its stack of 447 KiB",
-            "Builder::stack_size",
-            "ROPEWALK_STACK",
+        for (place, name) in [
+            ("first worker", "deep thinker"),
+            ("another worker", "unnamed"),
+            ("after a wait", "deep thinker"),
+            ("first coroutine", "main"),
         ] {
-            assert!(outcome.stderr.contains(part), "'{part}' is missing: {outcome:#?}");
+            let outcome = Child::new(test_name!(), format!("{driver}/{place}")).without("ROPEWALK_STACK").run();
+            outcome.assert_killed_by(Signal::ABORT);
+            let stderr = &outcome.stderr;
+            assert!(stderr.contains(&format!(" ({name}), spawned at ")), "{place}: {stderr}");
+            assert!(stderr.contains(concat!("spawned at ", file!(), ":")), "{place}: {stderr}");
+            assert!(stderr.contains("ropewalk: coroutine "), "{place}: {stderr}");
+            assert!(stderr.contains("Builder::stack_size"), "it says what to do: {stderr}");
+            let size = reported_size(&outcome);
+            if name == "main" {
+                assert!(size >= 1024, "as large as a main thread's: {size} KiB");
+            } else {
+                assert_eq!(size, if cfg!(debug_assertions) { 960 } else { 192 }, "{place}");
+            }
         }
     }
 }
 
 #[test]
-fn an_overflow_on_another_worker_is_named_too() {
-    if case().is_some() {
-        without_core_dump();
-        return runtime(2).run(|| {
-            let (started, wait_started) = std::sync::mpsc::channel();
-            let deep = coroutine::spawn(move || {
-                started.send(()).expect("it is awaited");
-                recurse(0)
-            });
-            // Blocks this worker, so the other one takes the coroutine.
-            wait_started.recv().expect("it starts");
-            deep.join().expect("it never returns");
-        });
-    }
-    let outcome = Child::new(test_name!(), "overflow").run();
-    outcome.assert_killed_by(Signal::ABORT);
-    assert!(outcome.stderr.contains("(unnamed), spawned at"), "{outcome:#?}");
-}
-
-#[test]
-fn the_overflow_of_the_first_coroutine_is_named() {
-    if case().is_some() {
-        without_core_dump();
-        return runtime(1).run(|| assert_ne!(black_box(recurse(0)), 0));
-    }
-    let outcome = Child::new(test_name!(), "overflow").run();
-    outcome.assert_killed_by(Signal::ABORT);
-    assert!(outcome.stderr.contains("(main), spawned at"), "{outcome:#?}");
-}
-
-#[test]
-fn a_stack_has_the_size_that_the_environment_asks_for() {
-    if case().is_some() {
-        without_core_dump();
-        return runtime(1).run(|| drop(coroutine::spawn(|| recurse(0)).join()));
-    }
-    for (asked, usable) in [("512K", "447 KiB"), ("2M", "1983 KiB")] {
-        let outcome = Child::new(test_name!(), "overflow").env("ROPEWALK_STACK", asked).run();
-        outcome.assert_killed_by(Signal::ABORT);
-        assert!(outcome.stderr.contains(usable), "ROPEWALK_STACK={asked}: {outcome:#?}");
-    }
-}
-
-#[test]
-fn a_fault_that_is_no_overflow_goes_to_whoever_handled_it_before() {
-    if case().is_some() {
-        without_core_dump();
-        return runtime(1).run(|| {
-            // What a stray pointer would have it sent. std, which handled it before, gives it back to the kernel and
-            // returns: to the instruction that faults again, or here to another signal.
-            let this = rustix::process::getpid();
-            let stray = coroutine::spawn(move || {
-                loop {
-                    rustix::process::kill_process(this, Signal::SEGV).expect("one may signal oneself");
-                }
-            });
-            stray.join().expect("it never returns");
-        });
-    }
-    let outcome = Child::new(test_name!(), "fault").run();
-    outcome.assert_killed_by(Signal::SEGV);
-    assert!(!outcome.stderr.contains("overflowed"), "{outcome:#?}");
-}
-
-#[test]
-fn a_coroutine_without_memory_for_its_stack_fails_and_names_the_limit() {
-    if case().is_some() {
+fn an_overflow_of_a_stack_of_ones_own_size_names_that_size() {
+    if let Some(case) = child::case() {
+        let size = case.parse::<usize>().unwrap();
         return guarded(|| {
             runtime(1).run(|| {
-                coroutine::spawn(|| ()).join().expect("there is memory yet");
-                // Room for what the process does, and not for such a stack.
-                let pages = std::fs::read_to_string("/proc/self/statm").expect("/proc is mounted");
-                let pages: u64 =
-                    pages.split(' ').next().and_then(|pages| pages.parse().ok()).expect("a number");
-                let room = pages * rustix::param::page_size() as u64 + (40 << 20);
-                setrlimit(Resource::As, Rlimit { current: Some(room), maximum: None })
-                    .expect("it can be lowered");
-                let builder = coroutine::Builder::new().stack_size(64 << 20);
-                let error = builder.spawn(|| ()).expect("it is only queued").join().expect_err("no memory");
-                let text = error.to_string();
-                assert!(text.contains("could not start") && text.contains("ulimit -v"), "{text}");
-                assert!(!error.is_panic() && !error.is_cancelled());
-                coroutine::spawn(|| ()).join().expect("the worker goes on");
+                let builder = coroutine::Builder::new().stack_size(size);
+                builder.spawn(|| black_box(recurse(0))).unwrap().join().unwrap();
             });
         });
     }
-    Child::new(test_name!(), "memory").run().assert_success();
-}
-
-/// Has the kernel refuse io_uring to this process from now on, as container runtimes do.
-fn deny_uring() {
-    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
-
-    let number = 425; // io_uring_setup, on every architecture
-    let errno = rustix::io::Errno::PERM.raw_os_error().unsigned_abs();
-    let architecture = std::env::consts::ARCH.try_into().expect("an architecture that Ropewalk runs on");
-    let rules = [(number, Vec::new())].into_iter().collect();
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno), architecture)
-        .expect("a filter");
-    let program: BpfProgram = filter.try_into().expect("a program");
-    seccompiler::apply_filter(&program).expect("the filter is taken");
+    for kib in [1, 64, 200, 4096] {
+        let outcome = Child::new(test_name!(), (kib * 1024).to_string()).run();
+        outcome.assert_killed_by(Signal::ABORT);
+        let reported = reported_size(&outcome);
+        assert!(reported >= kib.max(64) && reported < 2 * kib.max(64) + 64, "{kib} KiB became {reported}");
+    }
 }
 
 #[test]
-fn without_io_uring_everything_works_on_epoll_and_says_why() {
-    if case().is_some() {
-        deny_uring();
+fn the_environment_sets_the_size_of_all_stacks() {
+    if child::case().is_some() {
+        return guarded(|| runtime(1).run(|| drop(coroutine::spawn(|| black_box(recurse(0))).join())));
+    }
+    let default = if cfg!(debug_assertions) { 960 } else { 192 };
+    for (text, usable) in
+        [("512K", 448), ("2M", 1984), ("524288", 448), (" 1m ", 960), ("1", 64), ("a lot", default), ("", default)]
+    {
+        let outcome = Child::new(test_name!(), text).env("ROPEWALK_STACK", text).run();
+        outcome.assert_killed_by(Signal::ABORT);
+        assert_eq!(reported_size(&outcome), usable, "ROPEWALK_STACK={text:?}");
+    }
+}
+
+#[test]
+fn a_deep_stack_that_was_given_enough_does_not_overflow() {
+    fn depth(left: usize) -> usize {
+        let frame = [left; 128];
+        if left == 0 { 0 } else { depth(left - 1) + usize::from(black_box(frame)[3] == left) }
+    }
+    guarded(|| {
+        runtime(2).run(|| {
+            // A kilobyte a frame, and more in a debug build.
+            let deep = coroutine::Builder::new().stack_size(64 << 20);
+            assert_eq!(deep.spawn(|| depth(10_000)).unwrap().join().unwrap(), 10_000);
+        });
+    });
+}
+
+#[test]
+fn an_overflow_of_a_thread_is_reported_by_std_as_ever() {
+    if child::case().is_some() {
         return guarded(|| {
-            let runtime = Runtime::builder().workers(2).build().expect("epoll works everywhere");
-            assert_eq!(runtime.driver().kind(), DriverKind::Epoll);
-            let reason = runtime.driver().reason().expect("there is a reason").to_owned();
-            assert!(reason.contains("seccomp") && reason.contains("kernel.io_uring_disabled"), "{reason}");
-            runtime.run(|| {
-                use std::io::{Read, Write};
-                let listener = ropewalk::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-                let address = listener.local_addr().expect("an address");
-                let client = coroutine::spawn(move || {
-                    let mut stream = ropewalk::net::TcpStream::connect(address).expect("it listens");
-                    stream.write_all(b"over epoll").expect("it is read");
-                });
-                let mut text = String::new();
-                listener.accept().expect("a client").0.read_to_string(&mut text).expect("it writes");
-                assert_eq!(text, "over epoll");
-                client.join().expect("it returns");
-            });
-            let forced =
-                Runtime::builder().driver(DriverKind::Uring).build().expect_err("it is denied").to_string();
-            assert!(
-                forced.contains("the builder asks for io_uring") && forced.contains("seccomp"),
-                "{forced}"
-            );
+            runtime(1).run(|| thread::spawn(|| black_box(recurse(0))).join().map(drop).unwrap_or(()));
         });
     }
-    Child::new(test_name!(), "denied").without("ROPEWALK_DRIVER").run().assert_success();
+    let outcome = Child::new(test_name!(), "").run();
+    outcome.assert_killed_by(Signal::ABORT);
+    assert!(outcome.stderr.contains("has overflowed its stack"), "{outcome:#?}");
+    assert!(!outcome.stderr.contains("ropewalk: coroutine"), "{outcome:#?}");
+}
+
+fn read_from_nowhere() {
+    // SAFETY: none. It is meant to fault, and its process to die of it.
+    black_box(unsafe { std::ptr::read_volatile(std::ptr::with_exposed_provenance::<u8>(8)) });
 }
 
 #[test]
-fn a_driver_that_is_asked_for_and_denied_is_an_error_that_says_so() {
-    if case().is_some() {
-        deny_uring();
-        let error = Runtime::builder().build().expect_err("it is denied").to_string();
-        assert!(error.contains("ROPEWALK_DRIVER asks for io_uring"), "{error}");
-        return;
+fn other_faults_die_as_they_would_without_us() {
+    if let Some(case) = child::case() {
+        return guarded(|| {
+            runtime(1).run(|| match case.as_str() {
+                "coroutine" => coroutine::spawn(read_from_nowhere).join().unwrap(),
+                "thread" => thread::spawn(read_from_nowhere).join().unwrap(),
+                _ => read_from_nowhere(),
+            });
+        });
     }
-    Child::new(test_name!(), "denied").env("ROPEWALK_DRIVER", "uring").run().assert_success();
+    for place in ["coroutine", "thread", "first coroutine"] {
+        let outcome = Child::new(test_name!(), place).run();
+        outcome.assert_killed_by(Signal::SEGV);
+        assert!(!outcome.stderr.contains("ropewalk:"), "{outcome:#?}");
+    }
+}
+
+/// Lets the process have no more than so many bytes of address space beyond what it has.
+fn limit_address_space(more: u64) -> Rlimit {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc is mounted");
+    let pages: u64 = statm.split(' ').next().and_then(|pages| pages.parse().ok()).expect("the size comes first");
+    let before = getrlimit(Resource::As);
+    let current = Some(pages * rustix::param::page_size() as u64 + more);
+    setrlimit(Resource::As, Rlimit { current, maximum: before.maximum }).expect("a lower limit is allowed");
+    before
 }
 
 #[test]
-fn a_driver_that_nobody_knows_is_an_error_that_names_those_that_exist() {
-    if case().is_some() {
-        let error = Runtime::builder().build().expect_err("there is no such driver").to_string();
-        assert!(error.contains("'kqueue'") && error.contains("uring or epoll"), "{error}");
-        return;
+fn without_memory_for_its_stack_a_coroutine_does_not_start_and_join_says_why() {
+    if child::case().is_none() {
+        return Child::new(test_name!(), "").run().assert_success();
     }
-    Child::new(test_name!(), "unknown").env("ROPEWALK_DRIVER", "kqueue").run().assert_success();
+    guarded(|| {
+        runtime(1).run(|| {
+            let tracker = Tracker::new();
+            let before = limit_address_space(64 << 20);
+            let huge = || coroutine::Builder::new().stack_size(1 << 30);
+            let value = tracker.value();
+            let error = huge().name("huge".into()).spawn(move || drop(value)).unwrap().join().unwrap_err();
+            assert!(!error.is_panic() && !error.is_cancelled());
+            let text = error.to_string();
+            assert!(text.contains("('huge') could not start: no memory for a coroutine's stack of"), "{text}");
+            assert!(text.contains("ulimit -v") && text.contains("ROPEWALK_STACK"), "it names the limit: {text}");
+            assert!(error.source().is_some());
+            assert_eq!(tracker.drops(), 1, "what it captured is dropped");
+            let local = huge().spawn_local(|| ()).unwrap().join().unwrap_err();
+            assert!(local.to_string().contains("could not start"), "{local}");
+            let threads = thread::Builder::new().stack_size(1 << 30).spawn(|| ());
+            assert!(threads.is_err(), "a thread says so at once");
+            // What fits goes on.
+            assert_eq!(coroutine::spawn(|| 42).join().unwrap(), 42);
+            setrlimit(Resource::As, before).unwrap();
+            huge().spawn(|| ()).unwrap().join().expect("now there is room");
+        });
+    });
+}
+
+#[test]
+fn coroutines_until_the_memory_is_over_are_each_run_or_refused() {
+    if child::case().is_none() {
+        return Child::new(test_name!(), "").run().assert_success();
+    }
+    guarded(|| {
+        runtime(2).run(|| {
+            let before = limit_address_space(256 << 20);
+            let gate = Arc::new(Semaphore::new(0));
+            let started = Arc::new(AtomicUsize::new(0));
+            let handles: Vec<_> = (0..400)
+                .map(|_| {
+                    let (gate, started) = (gate.clone(), started.clone());
+                    let body = move || {
+                        started.fetch_add(1, SeqCst);
+                        drop(gate.acquire());
+                    };
+                    coroutine::Builder::new().stack_size(2 << 20).spawn(body).unwrap()
+                })
+                .collect();
+            let refused = || handles.iter().filter(|handle| handle.is_finished()).count();
+            until(|| started.load(SeqCst) + refused() == 400);
+            gate.add_permits(1);
+            let (mut ran, mut refused) = (0, 0);
+            for handle in handles {
+                match handle.join() {
+                    Ok(()) => ran += 1,
+                    Err(error) if error.to_string().contains("could not start") => refused += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            setrlimit(Resource::As, before).unwrap();
+            assert!(ran > 0 && refused > 0 && ran + refused == 400, "{ran} ran, {refused} were refused");
+        });
+    });
+}
+
+#[test]
+fn a_child_of_a_scope_that_cannot_start_is_a_failure() {
+    if child::case().is_none() {
+        return Child::new(test_name!(), "").env("ROPEWALK_STACK", "1G").run().assert_success();
+    }
+    guarded(|| {
+        runtime(1).run(|| {
+            let before = limit_address_space(64 << 20);
+            let outcome = catch_unwind(|| scope(|s| drop(s.spawn(|| ()))));
+            setrlimit(Resource::As, before).unwrap();
+            assert!(outcome.is_err());
+            scope(|s| drop(s.spawn(|| ())));
+        });
+    });
+}
+
+#[test]
+fn run_without_memory_for_the_first_stack_says_so() {
+    if child::case().is_none() {
+        return Child::new(test_name!(), "").run().assert_success();
+    }
+    guarded(|| {
+        let built = runtime(1);
+        let before = limit_address_space(3 << 20);
+        let outcome = catch_unwind(AssertUnwindSafe(|| built.run(|| ())));
+        setrlimit(Resource::As, before).unwrap();
+        let payload = outcome.expect_err("8 MiB do not fit into 3");
+        let message = payload.downcast_ref::<String>().expect("a message");
+        assert!(message.contains("the first coroutine did not run") && message.contains("ulimit -v"), "{message}");
+        assert_eq!(runtime(1).run(|| 42), 42);
+    });
 }

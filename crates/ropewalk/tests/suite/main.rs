@@ -7,6 +7,7 @@ mod support;
 
 mod blocking;
 mod cancel;
+mod drivers;
 mod faults;
 mod lifetime;
 mod net;

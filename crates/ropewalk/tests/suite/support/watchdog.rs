@@ -15,7 +15,9 @@ pub(crate) fn guarded<T>(body: impl FnOnce() -> T) -> T {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let location = Location::caller();
     let (over, ended) = channel::<()>();
+    let (awake, is_awake) = channel();
     let watch = move || {
+        drop(awake);
         if ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
             // Not `eprintln!`: libtest keeps that until the test ends.
             let _ =
@@ -24,6 +26,8 @@ pub(crate) fn guarded<T>(body: impl FnOnce() -> T) -> T {
         }
     };
     std::thread::Builder::new().name("watchdog".into()).spawn(watch).expect("a watchdog starts");
+    // Afterwards the body may leave no memory for a thread to start in.
+    let _: Result<(), _> = is_awake.recv();
     let result = body();
     drop(over);
     result
