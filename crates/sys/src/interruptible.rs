@@ -134,11 +134,24 @@ fn install_handler() {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThreadId(libc::pid_t);
 
+/// Lets the wake signal in. A thread inherits its mask, and programs that take signals on a thread of their own block all
+/// of them everywhere else.
+fn unblock() {
+    // SAFETY: the set is initialised by sigemptyset before it is read; the mask of this thread is all that changes.
+    unsafe {
+        let mut wake = std::mem::zeroed();
+        libc::sigemptyset(&raw mut wake);
+        libc::sigaddset(&raw mut wake, WAKE);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const wake, ptr::null_mut());
+    }
+}
+
 impl ThreadId {
-    /// The calling thread, which can be interrupted from now on.
+    /// The calling thread, which can be interrupted from now on, unless it blocks the signal.
     #[must_use]
     pub fn current() -> Self {
         install_handler();
+        unblock();
         Self(rustix::thread::gettid().as_raw_nonzero().get())
     }
 }
