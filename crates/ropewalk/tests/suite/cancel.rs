@@ -481,3 +481,32 @@ fn swallowed_or_not_a_cancel_is_not_an_error_of_the_wait() {
         assert_eq!(task.join().unwrap(), None, "the read unwound");
     });
 }
+
+/// A thread is woken from a system call by `SIGURG`. It inherits the signal mask of whoever spawned it, and programs that
+/// take signals on a thread of their own block all of them everywhere else.
+#[test]
+fn a_thread_whose_spawner_blocks_all_signals_can_be_cancelled() {
+    guarded(|| {
+        // SAFETY: both sets are initialised before they are read; only the mask of this thread changes.
+        let before = unsafe {
+            let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, &raw mut before);
+            before
+        };
+        let spot = Spot::new();
+        let task = thread::spawn({
+            let spot = spot.clone();
+            move || {
+                let (mut near, _far) = crate::support::net::pair();
+                spot.mark();
+                let _ = std::io::Read::read(&mut near, &mut [0; 8]);
+            }
+        });
+        spot.wait_asleep();
+        task.cancel();
+        assert!(task.join().unwrap_err().is_cancelled());
+        // SAFETY: puts back what was there.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+    });
+}
