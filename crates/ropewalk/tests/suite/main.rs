@@ -12,6 +12,7 @@ mod faults;
 mod lifetime;
 mod net;
 mod scopes;
+mod stress;
 mod syscalls;
 mod tasks;
 mod thread_locals;

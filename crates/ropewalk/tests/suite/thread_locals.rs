@@ -1,64 +1,241 @@
-//! The hole that `docs/soundness.md` is about: thread-locals that are set, kept over a wait, and restored.
+//! What coroutines do to state that belongs to the thread: the holes that `docs/soundness.md` tells of, shown without
+//! falling into them.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::TryLockError;
 
-use ropewalk::coroutine;
+use ropewalk::channel::{Receiver, bounded};
+use ropewalk::{coroutine, thread};
 
-use crate::support::runtime;
+use crate::support::{LONG, guarded, runtime};
 
 thread_local! {
-    /// What a scoped thread-local keeps: here a number, where `scoped-tls` keeps a pointer into the caller's stack.
-    static CURRENT: Cell<Option<u32>> = const { Cell::new(None) };
+    /// What a set-and-restore library keeps for the thread. A number, where those have a raw pointer to a local of the
+    /// caller of [`set`]: so a stale one can be looked at.
+    static KEY: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
-/// Sets the thread-local for the time of `f`, and puts back what was there: in order on one stack.
-fn with_set<R>(value: u32, f: impl FnOnce() -> R) -> R {
+/// As `ScopedKey::set` of the crate `scoped-tls`: sets, runs, restores what was there before.
+fn set<R>(value: u32, f: impl FnOnce() -> R) -> R {
     struct Restore(Option<u32>);
 
     impl Drop for Restore {
         fn drop(&mut self) {
-            CURRENT.set(self.0);
+            KEY.set(self.0);
         }
     }
 
-    let _restore = Restore(CURRENT.replace(Some(value)));
+    let _restore = Restore(KEY.replace(Some(value)));
     f()
 }
 
+/// The locals that are alive: what a raw pointer in the key might point to without harm.
+type Alive = Rc<RefCell<HashSet<u32>>>;
+
+struct Local(u32, Alive);
+
+impl Local {
+    fn new(number: u32, alive: &Alive) -> Self {
+        alive.borrow_mut().insert(number);
+        Self(number, alive.clone())
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.1.borrow_mut().remove(&self.0);
+    }
+}
+
+/// Sets the key to a local of its own, and waits inside. Gives what the key held before and after the wait.
+fn set_and_wait(number: u32, alive: &Alive, gate: &Receiver<()>) -> [Option<u32>; 2] {
+    let local = Local::new(number, alive);
+    set(local.0, || {
+        let before = KEY.get();
+        gate.recv().unwrap();
+        [before, KEY.get()]
+    })
+}
+
+/// The failing sequence. Two coroutines of one worker are not last in, first out, as two calls of one thread are:
+///
+/// ```text
+/// A: set(&a, || wait)    the key was empty, is &a
+/// B: set(&b, || wait)    the key was &a,    is &b
+/// A goes on              restores: empty; `a` is gone
+/// B goes on              restores: &a, which dangles
+/// ```
 #[test]
-fn a_thread_local_that_is_set_over_a_wait_is_restored_out_of_order() {
-    runtime(1).run(|| {
-        let a = coroutine::spawn_local(|| {
-            with_set(1, || {
-                coroutine::yield_now(); // B sets its own, and waits
-                CURRENT.get()
-            })
+fn a_set_and_restore_thread_local_ends_up_with_a_local_that_is_gone() {
+    guarded(|| {
+        runtime(1).run(|| {
+            let alive = Alive::default();
+            let coroutines = [1, 2].map(|number| {
+                let (open, gate) = bounded(1);
+                let alive = alive.clone();
+                (open, coroutine::spawn_local(move || set_and_wait(number, &alive, &gate)))
+            });
+            coroutine::yield_now();
+            assert_eq!(KEY.get(), Some(2), "both are inside, the second one came last");
+            let [first, second] = coroutines.map(|(open, handle)| {
+                open.send(()).unwrap();
+                handle.join().unwrap()
+            });
+            assert_eq!(first, [Some(1), Some(2)], "after its wait the first one sees the other's value");
+            assert_eq!(second, [Some(2), None], "and the second one sees none, inside of its own scope");
+            let left = KEY.take().expect("what the second one has restored");
+            assert_eq!(left, 1);
+            assert!(!alive.borrow().contains(&left), "a raw pointer in its place would dangle");
         });
-        let b = coroutine::spawn_local(|| {
-            with_set(2, || {
-                coroutine::yield_now(); // A ends, and restores "nothing"
-                CURRENT.get()
-            })
-        });
-        // A sees what B has set; B sees nothing.
-        assert_eq!((a.join().expect("A"), b.join().expect("B")), (Some(2), None));
-        // Both are gone, and what B restored is A's: with a pointer in its place it would dangle.
-        assert_eq!(CURRENT.get(), Some(1));
-        CURRENT.set(None);
     });
 }
 
 #[test]
-fn a_thread_local_that_is_not_kept_over_a_wait_is_right() {
-    runtime(1).run(|| {
-        let tasks = [1, 2].map(|value| {
-            coroutine::spawn_local(move || {
-                let seen = with_set(value, || CURRENT.get());
-                coroutine::yield_now();
-                seen
-            })
+fn the_same_sequence_is_sound_on_threads() {
+    guarded(|| {
+        runtime(1).run(|| {
+            let threads = [1, 2].map(|number| {
+                let (open, gate) = bounded(1);
+                let body = move || (set_and_wait(number, &Alive::default(), &gate), KEY.get());
+                (open, thread::spawn(body))
+            });
+            for ((open, handle), number) in threads.into_iter().zip([1, 2]) {
+                open.send(()).unwrap();
+                assert_eq!(handle.join().unwrap(), ([Some(number), Some(number)], None));
+            }
         });
-        let [a, b] = tasks.map(|task| task.join().expect("it returns"));
-        assert_eq!((a, b, CURRENT.get()), (Some(1), Some(2), None));
+    });
+}
+
+#[test]
+fn the_same_sequence_is_sound_without_a_wait_inside() {
+    guarded(|| {
+        runtime(1).run(|| {
+            let handles = [1, 2].map(|number| {
+                coroutine::spawn_local(move || {
+                    let inside = set(number, || KEY.get());
+                    coroutine::yield_now();
+                    (inside, KEY.get())
+                })
+            });
+            for (handle, number) in handles.into_iter().zip([1, 2]) {
+                assert_eq!(handle.join().unwrap(), (Some(number), None));
+            }
+        });
+    });
+}
+
+#[test]
+fn state_kept_by_task_instead_of_by_thread_is_sound() {
+    thread_local! {
+        static BY_TASK: RefCell<HashMap<ropewalk::TaskId, u32>> = RefCell::default();
+    }
+    guarded(|| {
+        runtime(1).run(|| {
+            let handles = [1, 2].map(|number| {
+                coroutine::spawn_local(move || {
+                    let me = coroutine::current().id();
+                    BY_TASK.with_borrow_mut(|map| map.insert(me, number));
+                    coroutine::yield_now();
+                    BY_TASK.with_borrow_mut(|map| map.remove(&me))
+                })
+            });
+            for (handle, number) in handles.into_iter().zip([1, 2]) {
+                assert_eq!(handle.join().unwrap(), Some(number));
+            }
+        });
+    });
+}
+
+/// A plain thread-local, read and written between two waits, is what `Cell` promises: nobody comes between.
+#[test]
+fn a_thread_local_between_two_waits_is_undisturbed() {
+    thread_local! {
+        static COUNT: Cell<u32> = const { Cell::new(0) };
+    }
+    guarded(|| {
+        runtime(1).run(|| {
+            let handles: Vec<_> = (0..20)
+                .map(|_| {
+                    coroutine::spawn_local(|| {
+                        for _ in 0..100 {
+                            let count = COUNT.get();
+                            COUNT.set(count + 1);
+                            coroutine::yield_now();
+                        }
+                    })
+                })
+                .collect();
+            handles.into_iter().for_each(|handle| handle.join().unwrap());
+            assert_eq!(COUNT.get(), 2000);
+        });
+    });
+}
+
+/// The guard of a std lock that is held over a wait keeps the lock of its thread: a neighbour that locks it would block
+/// the very thread on which alone the holder can go on. Ropewalk's own locks are for that.
+#[test]
+fn a_std_lock_held_over_a_wait_would_block_the_worker() {
+    guarded(|| {
+        runtime(1).run(|| {
+            let std_lock = Rc::new(std::sync::Mutex::new(()));
+            let own_lock = Rc::new(ropewalk::sync::Mutex::new(()));
+            let (open, gate) = bounded(0);
+            let holder = coroutine::spawn_local({
+                let (std_lock, own_lock) = (std_lock.clone(), own_lock.clone());
+                move || {
+                    let _both = (std_lock.lock().unwrap(), own_lock.lock().unwrap());
+                    gate.recv().unwrap();
+                }
+            });
+            coroutine::yield_now();
+            assert!(matches!(std_lock.try_lock(), Err(TryLockError::WouldBlock)), "lock would wait for ever");
+            let neighbour = coroutine::spawn_local(move || drop(own_lock.lock().unwrap()));
+            coroutine::yield_now();
+            assert!(!neighbour.is_finished());
+            open.send(()).unwrap();
+            neighbour.join().unwrap();
+            holder.join().unwrap();
+        });
+    });
+}
+
+/// std asks the thread whether it panics. While a neighbour is switched away half unwound the answer is yes, and a guard
+/// of a std lock that was taken before and is dropped now takes it for its own panic.
+#[test]
+fn a_std_lock_is_poisoned_by_a_neighbour_that_is_half_unwound() {
+    struct Locks(Rc<ropewalk::sync::Mutex<()>>);
+
+    impl Drop for Locks {
+        fn drop(&mut self) {
+            drop(self.0.lock());
+        }
+    }
+
+    guarded(|| {
+        runtime(1).run(|| {
+            let held = Rc::new(ropewalk::sync::Mutex::new(()));
+            let guard = held.lock().unwrap();
+            let (std_lock, own_lock) = (std::sync::Mutex::new(()), ropewalk::sync::Mutex::new(()));
+            let task = coroutine::spawn_local({
+                let held = held.clone();
+                move || {
+                    let _locks = Locks(held);
+                    coroutine::sleep(LONG);
+                }
+            });
+            coroutine::yield_now();
+            task.cancel();
+            {
+                let _both = (std_lock.lock().unwrap(), own_lock.lock().unwrap());
+                coroutine::yield_now(); // the task unwinds, and has to switch away for the lock that is held here
+            }
+            assert!(std_lock.is_poisoned(), "std takes the neighbour's unwind for a panic here");
+            assert!(!own_lock.is_poisoned(), "ours asks the task");
+            drop(guard);
+            assert!(task.join().unwrap_err().is_cancelled());
+        });
     });
 }
