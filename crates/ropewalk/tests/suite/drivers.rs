@@ -80,7 +80,9 @@ fn without_io_uring_everything_works_on_epoll() {
             assert_eq!(runtime.driver().kind(), DriverKind::Epoll);
             let reason = runtime.driver().reason().expect("why it is not io_uring").to_owned();
             match errno {
-                libc::EPERM => assert!(reason.contains("seccomp") && reason.contains("io_uring_disabled"), "{reason}"),
+                libc::EPERM => {
+                    assert!(reason.contains("seccomp") && reason.contains("io_uring_disabled"), "{reason}")
+                }
                 _ => assert!(reason.contains("older than") || reason.contains("not implemented"), "{reason}"),
             }
             runtime.run(everything_works);
@@ -106,7 +108,10 @@ fn io_uring_that_is_asked_for_and_denied_is_an_error_that_says_what_to_do() {
             let error = builder.build().expect_err("it is denied");
             assert_eq!(error.kind(), ErrorKind::PermissionDenied);
             let text = error.to_string();
-            assert!(text.starts_with(&format!("{who} asks for io_uring, which does not work here")), "{text}");
+            assert!(
+                text.starts_with(&format!("{who} asks for io_uring, which does not work here")),
+                "{text}"
+            );
             assert!(text.contains("seccomp") && text.contains("kernel.io_uring_disabled"), "{text}");
         });
     }

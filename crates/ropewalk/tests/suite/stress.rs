@@ -185,15 +185,26 @@ impl World {
     /// Nobody is left; everything must be where it belongs.
     fn check(self: Arc<Self>, what: &str) {
         let world = Arc::into_inner(self).expect("every task has let go of the world");
-        assert_eq!(world.accounts.lock().expect("nobody panics").iter().sum::<i64>(), 100 * ACCOUNTS as i64, "{what}");
+        assert_eq!(
+            world.accounts.lock().expect("nobody panics").iter().sum::<i64>(),
+            100 * ACCOUNTS as i64,
+            "{what}"
+        );
         assert_eq!(world.permits.available_permits(), PERMITS, "{what}");
         assert_eq!(world.holders.load(SeqCst), 0, "{what}");
         assert_eq!(world.tasks.drops(), world.spawned.load(SeqCst), "{what}: every task has ended once");
         let (sent, received) = (world.sent.load(SeqCst), world.received.load(SeqCst));
-        assert_eq!(sent, received + world.receiver.len(), "{what}: every message that was sent was received or is there");
+        assert_eq!(
+            sent,
+            received + world.receiver.len(),
+            "{what}: every message that was sent was received or is there"
+        );
         drop((world.sender, world.receiver));
         assert_eq!(world.messages.drops(), world.made.load(SeqCst), "{what}: every message is dropped once");
-        assert!(sent > 0 && received > 0, "{what}: {sent} sent, {received} received: too few to show anything");
+        assert!(
+            sent > 0 && received > 0,
+            "{what}: {sent} sent, {received} received: too few to show anything"
+        );
     }
 }
 

@@ -30,7 +30,8 @@ fn can_trace() -> bool {
 
 /// The calls that the marking thread made between its first and its last mark, in a child that runs `case` of `test`.
 fn calls_between_marks(test: &'static str, case: &str) -> Vec<String> {
-    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}", test, case.replace('/', "-")));
+    let file =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}", test, case.replace('/', "-")));
     let strace = ["strace", "-f", "-qq", "-o", file.to_str().expect("cargo's folders are text")];
     Child::new(test, case).under(strace).run().assert_success();
     let trace = std::fs::read_to_string(&file).expect("strace has written it");
@@ -61,9 +62,8 @@ fn a_million_yields(driver: &str, with_an_idle_socket: bool) {
         coroutine::sleep(std::time::Duration::from_micros(1)); // and the ring has been told
         let before = inspect::statistics().coroutine_switches;
         // Each takes its stack here: that is a system call, for the guard.
-        let both = [(); 2].map(|()| {
-            coroutine::spawn_local(|| (0..YIELDS / 2).for_each(|_| coroutine::yield_now()))
-        });
+        let both =
+            [(); 2].map(|()| coroutine::spawn_local(|| (0..YIELDS / 2).for_each(|_| coroutine::yield_now())));
         mark();
         both.into_iter().for_each(|one| one.join().unwrap());
         mark();
@@ -84,7 +84,11 @@ fn a_million_yields_make_no_system_call() {
         for driver in drivers() {
             let calls = calls_between_marks(test_name!(), &driver.to_string());
             let some = &calls[..calls.len().min(10)];
-            assert!(calls.is_empty(), "{} system calls during 1,000,000 yields on {driver}: {some:?}", calls.len());
+            assert!(
+                calls.is_empty(),
+                "{} system calls during 1,000,000 yields on {driver}: {some:?}",
+                calls.len()
+            );
         }
     }
 }
@@ -139,6 +143,11 @@ fn a_threads_reads_and_writes_are_one_system_call_each() {
     }
     if can_trace() {
         let calls = calls_between_marks(test_name!(), "");
-        assert_eq!(calls.len(), 2 * ROUNDS, "as many as std's threads make: {:?}", &calls[..calls.len().min(10)]);
+        assert_eq!(
+            calls.len(),
+            2 * ROUNDS,
+            "as many as std's threads make: {:?}",
+            &calls[..calls.len().min(10)]
+        );
     }
 }
