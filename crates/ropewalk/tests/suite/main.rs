@@ -13,7 +13,7 @@ mod lifetime;
 mod net;
 mod scopes;
 mod stress;
-mod system_calls;
+mod syscalls;
 mod tasks;
 mod thread_locals;
 mod timeouts;

@@ -8,6 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
 use ropewalk::DriverKind;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::plan::{driver_named, drivers, on_driver};
 
@@ -29,9 +30,12 @@ pub(crate) fn test_of<F>(_marker: &F) -> &'static str {
     path.split("::{{closure}}").next().unwrap_or(path)
 }
 
-/// The case that this process was started for; `None` in the parent.
+/// The case that this process was started for; `None` in the parent. A child may die of what it does, without a core dump.
 pub(crate) fn case() -> Option<String> {
-    std::env::var(CASE).ok()
+    let case = std::env::var(CASE).ok()?;
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none).expect("a limit can be lowered");
+    Some(case)
 }
 
 /// A child to be started.
