@@ -130,23 +130,36 @@ fn a_task_that_has_ended_is_joined_without_a_wait() {
 
 #[test]
 fn without_a_handle_the_result_is_dropped_once_inside_the_task() {
+    /// Tells which task drops it.
+    struct Tells(std::sync::mpsc::Sender<ropewalk::TaskId>);
+
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            coroutine::sleep(Duration::from_micros(1)); // it may wait: it is still the task that runs
+            self.0.send(coroutine::current().id()).unwrap();
+        }
+    }
+
     on_every_pair(|plan| {
-        let tracker = Tracker::new();
         let (go, gate) = bounded::<()>(0);
-        let task_thread = Arc::new(Mutex::new(None));
-        let handle = plan.spawn({
-            let (tracker, task_thread) = (tracker.clone(), task_thread.clone());
-            move || {
-                *task_thread.lock().unwrap() = Some(std::thread::current().id());
-                gate.recv().unwrap();
-                tracker.value()
-            }
+        let (tell, told) = std::sync::mpsc::channel();
+        let handle = plan.spawn(move || {
+            gate.recv().unwrap();
+            Tells(tell)
         });
+        let id = handle.id();
         drop(handle);
-        assert_eq!(tracker.drops(), 0);
+        assert!(told.try_recv().is_err());
         go.send(()).unwrap();
-        until(|| tracker.drops() > 0);
-        assert_eq!((tracker.drops(), tracker.thread()), (1, *task_thread.lock().unwrap()));
+        let mut by = Vec::new();
+        until(|| match told.try_recv() {
+            Ok(task) => {
+                by.push(task);
+                false
+            }
+            Err(error) => error == std::sync::mpsc::TryRecvError::Disconnected,
+        });
+        assert_eq!(by, [id]);
     });
 }
 

@@ -1,15 +1,12 @@
-//! Values that tell how often they were dropped, and where.
+//! Values that tell how often they were dropped.
 
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::thread::ThreadId;
 
 /// Counts the drops of the values that it makes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tracker {
     drops: Arc<AtomicUsize>,
-    thread: Arc<Mutex<Option<ThreadId>>>,
 }
 
 /// A value whose drop is counted.
@@ -28,17 +25,10 @@ impl Tracker {
     pub(crate) fn drops(&self) -> usize {
         self.drops.load(SeqCst)
     }
-
-    /// The thread on which the last drop took place.
-    pub(crate) fn thread(&self) -> Option<ThreadId> {
-        *self.thread.lock().unwrap()
-    }
 }
 
 impl Drop for Tracked {
     fn drop(&mut self) {
-        *self.0.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Some(std::thread::current().id());
         self.0.drops.fetch_add(1, SeqCst);
     }
 }
