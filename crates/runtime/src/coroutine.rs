@@ -54,7 +54,7 @@ impl Builder {
     }
 
     /// How many bytes of stack can be used at least; 64 KiB is the least. They are reserved, and take memory where they
-    /// are touched. Without it a coroutine has 192 KiB in a release build and 960 KiB with debug assertions, or what
+    /// are touched. Without it a coroutine has just under 192 KiB in a release build, 960 KiB with debug assertions, or what
     /// `ROPEWALK_STACK` says (the slot: that and a guard of 64 KiB).
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
