@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -44,7 +44,7 @@ pub(super) fn accept<P: Plan>(
                 }
             }
             // A drain shuts the listener, which ends the wait with an error.
-            Err(_) if service.registry.is_draining() => return Ok(()),
+            Err(_) if !service.accepting.load(SeqCst) => return Ok(()),
             Err(error) if ropewalk::net::is_transient(&error) => {
                 service.transient_accept_errors.fetch_add(1, Relaxed);
                 if let Some(hint) = shortage(&error) {

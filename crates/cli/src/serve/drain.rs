@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
@@ -54,11 +54,13 @@ fn drain<S: Stream, R>(service: &Service<S, R>, listener: std::os::fd::BorrowedF
         service.registry.len(),
         limit.as_secs_f64()
     );
-    service.registry.drain();
-    // Wakes the accept loop under every plan, and refuses those who come now.
+    // The door first: whoever is told that the service ends finds it closed. The shutdown wakes
+    // the accept loop under every plan, and refuses those who come now.
+    service.accepting.store(false, SeqCst);
     if let Err(error) = rustix::net::shutdown(listener, rustix::net::Shutdown::Both) {
         eprintln!("ropewalk serve: cannot shut the listener: {error}");
     }
+    service.registry.drain();
     if service.registry.wait_until_empty(limit) {
         return;
     }

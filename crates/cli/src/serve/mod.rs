@@ -29,7 +29,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 pub(crate) use self::args::Args;
@@ -66,6 +66,7 @@ fn serve<P: Plan>(plan: P, args: &Args) -> Result<ExitCode, Error> {
     let service = Arc::new(Service {
         plan: args.plan,
         ledger: Ledger::open(&args.database, opening)?,
+        accepting: AtomicBool::new(true),
         registry: Arc::new(Registry::new()),
         signatures: args.signatures.map(|key| Signatures::new(key, args.require_signatures)),
         limits: Limits {

@@ -1,7 +1,7 @@
 //! What all connections share.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use super::ledger::Ledger;
@@ -16,6 +16,8 @@ pub(super) struct Service<S, R> {
     pub(super) plan: PlanName,
     /// Where payments are decided and stored.
     pub(super) ledger: Ledger<R>,
+    /// Cleared before a drain shuts the listener, so that the accept loop knows why it failed.
+    pub(super) accepting: AtomicBool,
     /// The live connections.
     pub(super) registry: Arc<Registry<S>>,
     /// Set when signatures are checked.
