@@ -246,6 +246,24 @@ fn run_inside_a_thread_is_a_runtime_of_its_own() {
 }
 
 #[test]
+fn a_loop_of_sleeps_that_are_over_at_once_lets_its_neighbours_run() {
+    guarded(|| {
+        runtime(1).run(|| {
+            let over = Arc::new(AtomicBool::new(false));
+            let seen = over.clone();
+            let sleeper = coroutine::spawn(move || {
+                while !seen.load(SeqCst) {
+                    coroutine::sleep(Duration::ZERO);
+                }
+            });
+            // Behind the sleeper, on the only worker.
+            coroutine::spawn(move || over.store(true, SeqCst)).join().unwrap();
+            sleeper.join().unwrap();
+        });
+    });
+}
+
+#[test]
 fn yielding_coroutines_of_one_worker_take_turns() {
     guarded(|| {
         let order = Arc::new(Mutex::new(String::new()));

@@ -459,6 +459,8 @@ pub fn sleep_until(deadline: Instant) {
 }
 
 fn sleep_until_or_never(deadline: Option<Instant>) {
+    // A loop of sleeps that are over at once must not hog its worker.
+    spend();
     let wait = Wait::new(WaitReason::Sleep).until(deadline);
     loop {
         if let Err(interrupt) = park(&wait) {
