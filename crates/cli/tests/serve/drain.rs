@@ -5,7 +5,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use rustix::process::Signal;
 
-use crate::support::{Books, Server, on_each_plan, pay, until};
+use crate::support::{Books, Client, Server, on_each_plan, pay, until};
+
+/// A connection of which the server has read the head of a payment, and waits for its body of `length` bytes.
+fn in_the_middle(server: &Server, length: usize) -> Client {
+    let mut busy = server.connect();
+    busy.send(format!(
+        "POST /payments HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+    ));
+    assert_eq!(busy.reply_without_body().status, 100, "the server has read the head");
+    busy
+}
 
 on_each_plan! {
     fn what_is_in_flight_is_finished(plan) {
@@ -13,14 +23,8 @@ on_each_plan! {
         let mut idle = server.connect();
         assert_eq!(idle.get("/health").status, 200);
         let mut fresh = server.connect();
-        let mut busy = server.connect();
-        assert_eq!(busy.get("/health").status, 200);
         let body = r#"{"id":"flight","from":1,"to":2,"cents":5}"#;
-        let length = body.len();
-        busy.send(format!(
-            "POST /payments HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
-        ));
-        assert_eq!(busy.reply_without_body().status, 100, "the server is in the middle of it");
+        let mut busy = in_the_middle(&server, body.len());
 
         server.signal(Signal::TERM);
         assert!(idle.is_closed(), "an idle connection is closed at once");
@@ -35,9 +39,7 @@ on_each_plan! {
 
     fn the_drain_has_a_limit(plan) {
         let mut server = Server::start(plan, &["--drain-limit", "0.2"]);
-        let mut busy = server.connect();
-        busy.send(&pay("never", 1, 2, 5)[..30]);
-        assert_eq!(server.connect().get("/health").status, 200);
+        let mut busy = in_the_middle(&server, 50);
         server.signal(Signal::INT);
         assert!(busy.is_closed());
         assert_eq!(server.wait().code(), Some(0));
@@ -48,8 +50,7 @@ on_each_plan! {
         for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
             let mut server = Server::start(plan, &["--drain-limit", "600"]);
             let mut idle = server.connect();
-            let mut busy = server.connect();
-            busy.send(&pay("never", 1, 2, 5)[..30]);
+            let _busy = in_the_middle(&server, 50);
             assert_eq!(idle.get("/health").status, 200);
             server.signal(Signal::TERM);
             assert!(idle.is_closed(), "the drain has begun");
