@@ -85,6 +85,7 @@ impl Condvar {
     /// CHANGED.notify_one();
     /// assert_eq!(taker.join().unwrap(), 1);
     /// ```
+    #[track_caller]
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         self.wait_until(guard, None).0
     }
@@ -105,6 +106,7 @@ impl Condvar {
     ///
     /// # Examples
     /// See [`Condvar`].
+    #[track_caller]
     pub fn wait_while<'a, T, F>(
         &self,
         mut guard: MutexGuard<'a, T>,
@@ -139,6 +141,7 @@ impl Condvar {
     /// let (guard, result) = changed.wait_timeout(mutex.lock().unwrap(), Duration::from_millis(1)).unwrap();
     /// assert_eq!((*guard, result.timed_out()), (1, true));
     /// ```
+    #[track_caller]
     pub fn wait_timeout<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -173,6 +176,7 @@ impl Condvar {
     /// let (guard, result) = changed.wait_timeout_while(guard, Duration::from_millis(1), |n| *n < 2).unwrap();
     /// assert_eq!((*guard, result.timed_out()), (1, true));
     /// ```
+    #[track_caller]
     pub fn wait_timeout_while<'a, T, F>(
         &self,
         mut guard: MutexGuard<'a, T>,
@@ -227,6 +231,7 @@ impl Condvar {
     }
 
     /// The guard, and whether the time was up.
+    #[track_caller]
     fn wait_until<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,

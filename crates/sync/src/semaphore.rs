@@ -78,6 +78,7 @@ impl Semaphore {
     /// drop(permit);
     /// assert_eq!(semaphore.available_permits(), 1);
     /// ```
+    #[track_caller]
     pub fn acquire(&self) -> SemaphorePermit<'_> {
         self.acquire_many(1)
     }
@@ -101,6 +102,7 @@ impl Semaphore {
     /// let permits = semaphore.acquire_many(2);
     /// assert_eq!((permits.count(), semaphore.available_permits()), (2, 1));
     /// ```
+    #[track_caller]
     pub fn acquire_many(&self, count: usize) -> SemaphorePermit<'_> {
         self.take_or_wait(count);
         SemaphorePermit { semaphore: self, count }
@@ -148,6 +150,7 @@ impl Semaphore {
     ///
     /// assert!(Semaphore::new(0).acquire_timeout(Duration::from_millis(1)).is_none());
     /// ```
+    #[track_caller]
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<SemaphorePermit<'_>> {
         self.acquire_many_timeout(1, timeout)
     }
@@ -172,6 +175,7 @@ impl Semaphore {
     /// assert!(semaphore.acquire_many_timeout(2, Duration::from_millis(1)).is_some());
     /// assert!(semaphore.acquire_many_timeout(3, Duration::from_millis(1)).is_none());
     /// ```
+    #[track_caller]
     pub fn acquire_many_timeout(&self, count: usize, timeout: Duration) -> Option<SemaphorePermit<'_>> {
         let taken = self.take_in_time(count, || clock::after(timeout));
         // A permit that is made has to be given back, so none is made unless it was taken.
@@ -196,6 +200,7 @@ impl Semaphore {
     /// std::thread::spawn(move || drop(permit)).join().unwrap();
     /// assert_eq!(connections.available_permits(), 1);
     /// ```
+    #[track_caller]
     pub fn acquire_owned(self: &Arc<Self>) -> OwnedSemaphorePermit {
         self.acquire_many_owned(1)
     }
@@ -218,6 +223,7 @@ impl Semaphore {
     ///
     /// assert_eq!(Arc::new(Semaphore::new(2)).acquire_many_owned(2).count(), 2);
     /// ```
+    #[track_caller]
     pub fn acquire_many_owned(self: &Arc<Self>, count: usize) -> OwnedSemaphorePermit {
         self.take_or_wait(count);
         OwnedSemaphorePermit { semaphore: self.clone(), count }
@@ -269,12 +275,14 @@ impl Semaphore {
         Ok(())
     }
 
+    #[track_caller]
     fn take_or_wait(&self, count: usize) {
         // Without a deadline only an unwind can end the wait early.
         while !self.take_in_time(count, || None) {}
     }
 
     /// `deadline` is asked for if it has to wait. `false`: the time was up.
+    #[track_caller]
     fn take_in_time(&self, count: usize, deadline: impl FnOnce() -> Option<Instant>) -> bool {
         assert!(count <= Self::MAX_PERMITS, "a semaphore never has {count} permits");
         park::spend();
@@ -285,6 +293,7 @@ impl Semaphore {
     }
 
     #[cold]
+    #[track_caller]
     fn wait(&self, free: Locked<'_, usize>, count: usize, deadline: Option<Instant>) -> bool {
         let wait = Wait::new(WaitReason::SemaphoreAcquire).object(self).until(deadline);
         match self.waiters.wait_with(free, &wait, count, Place::Last) {

@@ -339,7 +339,11 @@ impl<S, V> WaitList<S, V> {
 
     /// Wakes everybody who waits now, with their slots as they are.
     pub fn notify_all(&self) {
-        let mut guard = self.lock();
+        self.notify_all_after(self.lock());
+    }
+
+    /// As [`notify_all`](Self::notify_all), by who has the lock already, and gives it back.
+    pub fn notify_all_after<'a>(&'a self, mut guard: Locked<'a, S, V>) {
         // Who comes back while the others are woken waits for the next time.
         let mut left = guard.waiters();
         if left <= 1 {

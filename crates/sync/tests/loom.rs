@@ -23,6 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Instant;
 
 use loom::cell::UnsafeCell;
@@ -140,6 +141,11 @@ unsafe impl Park for Suspendable {
         let before = self.resumed.lock().unwrap().replace(true);
         assert_eq!(before, None, "it is in the ready queue twice");
         self.bell.notify_one();
+    }
+
+    fn into_waker(self: Arc<Self>) -> Waker {
+        // SAFETY: it borrows nothing.
+        unsafe { park::waker_of(self) }
     }
 
     fn watch(&self, _fd: BorrowedFd<'_>, _source: &Arc<dyn Watched>) -> io::Result<()> {

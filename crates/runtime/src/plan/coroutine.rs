@@ -5,11 +5,12 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::panic::Location;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Instant;
 
 use ropewalk_sync::clock::{self, NEVER};
 use ropewalk_sync::park::word::Sleep;
-use ropewalk_sync::park::{Home, Interest, Park, Waiter, Watched};
+use ropewalk_sync::park::{self, Home, Interest, Park, Waiter, Watched};
 
 use crate::scheduler::core::{Command, Core, Ready, Runnable};
 use crate::scheduler::remote::Message;
@@ -88,6 +89,11 @@ unsafe impl<F: FnOnce() -> T, T> Park for Cell<Core, F, T> {
             // A worker that has ended has leaked its coroutines: they never run again.
             _ => drop(home.post(Message::Woken(task))),
         });
+    }
+
+    fn into_waker(self: Arc<Self>) -> Waker {
+        // SAFETY: as in `into_ready`; the last reference drops an empty slot, or what the handle left there.
+        unsafe { park::waker_of(self) }
     }
 
     fn watch(&self, fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<()> {

@@ -127,7 +127,7 @@ fn serve_calls() {
 /// ```
 ///
 /// # Panics
-/// If `f` panics, with its payload.
+/// If `f` panics, with its payload; in a coroutine, in a region where it must not switch ([`no_suspend`](fn@crate::no_suspend)).
 ///
 /// # Waits
 /// Until `f` has returned; in line, where 512 calls are under way.
@@ -143,6 +143,8 @@ where
     if !park::is_coroutine() {
         return f();
     }
+    // Here, because the wait that follows cannot be broken off.
+    park::assert_may_wait(WaitReason::Blocking);
     let header = Header::new(Birth::default(), Location::caller());
     let owner = current_owner();
     let call = || on_behalf_of(owner, f);

@@ -9,9 +9,10 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::panic::Location;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Instant;
 
-use ropewalk_sync::park::{Park, ThreadParker, Waiter, Watched, adopt_thread};
+use ropewalk_sync::park::{Park, ThreadParker, Waiter, Watched, adopt_thread, waker_of};
 use ropewalk_sys::poll::Interest;
 
 use crate::task::cell::{Cell, IntoPark, Joinable, Plan};
@@ -46,6 +47,11 @@ unsafe impl<F: FnOnce() -> T, T> Park for Cell<ThreadPlan, F, T> {
 
     fn resume(self: Arc<Self>) {
         self.plan.0.interrupt();
+    }
+
+    fn into_waker(self: Arc<Self>) -> Waker {
+        // SAFETY: as in `into_park`.
+        unsafe { waker_of(self) }
     }
 
     fn watch(&self, fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<()> {

@@ -138,6 +138,7 @@ impl<T> Exchange<T> {
     }
 
     /// Sends. `deadline` is asked for when it has to wait.
+    #[track_caller]
     pub(super) fn send(
         &self,
         message: T,
@@ -154,6 +155,7 @@ impl<T> Exchange<T> {
     }
 
     /// Receives. `deadline` is asked for when it has to wait.
+    #[track_caller]
     pub(super) fn receive(&self, deadline: impl FnOnce() -> Option<Instant>) -> Result<T, RecvTimeoutError> {
         park::spend();
         match self.demand() {
@@ -213,6 +215,7 @@ impl<T> Exchange<T> {
     }
 
     #[cold]
+    #[track_caller]
     fn wait_to_send(
         &self,
         mut guard: Guard<'_, T>,
@@ -241,6 +244,7 @@ impl<T> Exchange<T> {
     }
 
     #[cold]
+    #[track_caller]
     fn wait_to_receive(
         &self,
         mut guard: Guard<'_, T>,

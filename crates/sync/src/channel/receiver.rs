@@ -50,6 +50,7 @@ impl<T> Receiver<T> {
     /// assert_eq!(receiver.recv(), Ok("last words"));
     /// assert_eq!(receiver.recv(), Err(RecvError));
     /// ```
+    #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
         self.exchange.receive(|| None).map_err(|_| RecvError)
     }
@@ -93,6 +94,7 @@ impl<T> Receiver<T> {
     /// let (_sender, receiver) = bounded::<u8>(1);
     /// assert_eq!(receiver.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
     /// ```
+    #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         self.exchange.receive(|| clock::after(timeout))
     }
@@ -119,6 +121,7 @@ impl<T> Receiver<T> {
     /// assert_eq!(receiver.recv_deadline(deadline), Ok(1));
     /// assert!(receiver.recv_deadline(deadline).unwrap_err().is_timeout());
     /// ```
+    #[track_caller]
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
         self.exchange.receive(|| Some(deadline))
     }

@@ -49,6 +49,7 @@ impl<T> Sender<T> {
     /// assert_eq!(receiver.recv(), Ok("taken"));
     /// assert_eq!(waits.join().unwrap(), Ok(()));
     /// ```
+    #[track_caller]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         self.exchange.send(message, || None).map_err(|error| SendError(error.into_inner()))
     }
@@ -91,6 +92,7 @@ impl<T> Sender<T> {
     /// let (sender, _receiver) = bounded(0);
     /// assert_eq!(sender.send_timeout(1, Duration::from_millis(1)), Err(SendTimeoutError::Timeout(1)));
     /// ```
+    #[track_caller]
     pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
         self.exchange.send(message, || clock::after(timeout))
     }
@@ -116,6 +118,7 @@ impl<T> Sender<T> {
     /// assert!(sender.send_deadline(1, deadline).is_ok());
     /// assert!(sender.send_deadline(2, deadline).unwrap_err().is_timeout());
     /// ```
+    #[track_caller]
     pub fn send_deadline(&self, message: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
         self.exchange.send(message, || Some(deadline))
     }

@@ -14,6 +14,10 @@
 //! 4. An interruption that unwinds is raised by [`Interrupt::deliver`], after the primitive has taken itself off every
 //!    list. So nothing of a wait is left on a stack that unwinds.
 //!
+//! # Where a task must not switch
+//! In a [`no_suspend`] region of a coroutine a wait that would switch is interrupted as well
+//! ([`Interrupt::MustStay`]), so that the panic, too, comes after the primitive has let go of everything.
+//!
 //! # While a task unwinds
 //! Its destructors may wait too. Switching away then would show other coroutines of the worker a thread that panics, so
 //! a fallible wait returns [`Cancelled`] at once, and an infallible one blocks the worker's thread, for 100 ms at most;
@@ -27,22 +31,28 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::primitive::AtomicU32;
 
 mod reason;
+mod region;
 mod thread;
 mod waiter;
+mod waker;
 mod watched;
 pub mod word;
 
 pub use self::reason::{Wait, WaitReason};
+pub use self::region::{assert_may_wait, no_suspend, no_suspend_at, regions};
 pub use self::thread::{ThreadParker, adopt_thread};
 pub use self::waiter::{Waiter, unwinding_switches};
+pub use self::waker::waker_of;
 pub use self::watched::{Home, Registration, Watched};
 pub use crate::primitive::interruptible;
 pub use ropewalk_sys::poll::Interest;
+
 /// How one plan sleeps and is woken. Implemented once for each plan, used only by this module.
 ///
 /// # Safety
@@ -66,6 +76,9 @@ pub unsafe trait Park: Send + Sync {
 
     /// Makes a suspended owner run again. Called once for each time that it was found suspended.
     fn resume(self: Arc<Self>);
+
+    /// The task as what futures wake: [`waker_of`] this very type.
+    fn into_waker(self: Arc<Self>) -> Waker;
 
     /// Coroutines: arranges that `source` is signalled when `fd` becomes ready.
     ///
@@ -112,6 +125,12 @@ impl Unparker {
     #[must_use]
     pub fn task(&self) -> Option<&(dyn Any + Send + Sync)> {
         self.0.task()
+    }
+
+    /// The same for futures, which may keep it, clone it and wake it as often as they like.
+    #[must_use]
+    pub fn into_waker(self) -> Waker {
+        self.0.into_waker()
     }
 
     /// Ends the task's wait, or the next one if it does not wait. Never waits itself.
@@ -204,6 +223,8 @@ pub enum Interrupt {
     Cancelled,
     /// The task is to unwind.
     Raise(Unwind),
+    /// The wait would switch in a region where the task must not ([`no_suspend`]): the task is to panic.
+    MustStay(WaitReason),
 }
 
 /// An interruption that its task hears of as a value.
@@ -217,14 +238,19 @@ pub enum Interrupted {
 
 impl Interrupt {
     /// Unwinds if it must, else says what to return. To be called when nothing of the wait is left anywhere.
+    ///
+    /// # Panics
+    /// If the task [must not wait](Self::MustStay) here.
     #[must_use]
+    #[track_caller]
     pub fn deliver(self) -> Interrupted {
         match self {
             Self::TimedOut => Interrupted::TimedOut,
             Self::Cancelled => Interrupted::Cancelled,
+            Self::MustStay(reason) => region::refuse(reason),
             Self::Raise(unwind) => with_current(|current| {
                 let raised = current.waiter().count_raise();
-                if raised > 1 {
+                if raised > 1 && current.waiter().regions() == 0 {
                     // A loop that swallows the unwind must not hog its worker.
                     current.yield_now();
                 }
@@ -314,7 +340,12 @@ pub fn current<R>(f: impl FnOnce(&Waiter, Option<&(dyn Any + Send + Sync)>) -> R
 pub fn spend() {
     match BUDGET.with(Cell::get) {
         UNLIMITED => {}
-        0 => yield_now(),
+        // The budget is put off where the task must not switch.
+        0 => {
+            if regions() == 0 {
+                yield_now();
+            }
+        }
         left => BUDGET.with(|budget| budget.set(left - 1)),
     }
 }
@@ -324,15 +355,21 @@ pub fn spend() {
 /// # Waits
 /// Until the others had their turn.
 ///
+/// # Panics
+/// In a coroutine, in a [`no_suspend`] region.
+///
 /// # Cancellation
 /// Unwinds a cancelled task.
+#[track_caller]
 pub fn yield_now() {
-    let wait = Wait::new(WaitReason::Sleep);
+    let wait = Wait::new(WaitReason::Yield);
     let interrupt = with_current(|current| {
-        if !current.waiter().is_unwinding() {
+        let waiter = current.waiter();
+        let forbidden = waiter.forbids(&wait);
+        if forbidden.is_none() && !waiter.is_unwinding() {
             current.yield_now();
         }
-        current.waiter().interruption(&wait)
+        waiter.interruption(&wait).or(forbidden)
     });
     if let Some(interrupt) = interrupt {
         let _ = interrupt.deliver();
@@ -348,23 +385,49 @@ pub fn yield_now() {
 /// Until unparked.
 pub fn park(wait: &Wait) -> Result<(), Interrupt> {
     with_current(|current| {
-        let waiter = current.waiter();
-        if waiter.take_notification() {
+        if current.waiter().take_notification() {
             return Ok(());
         }
-        if let Some(interrupt) = waiter.interruption(wait) {
-            return Err(interrupt);
-        }
-        let deadline = waiter.next_deadline(wait);
-        if waiter.is_unwinding() && waiter.is_coroutine() {
-            waiter.wait_while_unwinding(current, wait, deadline);
-        } else {
-            waiter.begin_wait(wait);
-            current.sleep(deadline);
-            waiter.end_wait();
-        }
-        Ok(())
+        fall_asleep(current, wait)
     })
+}
+
+/// As [`park`], for whoever may be unparked by what it does itself, time and again: who need not sleep gives others a turn
+/// and hears of interruptions all the same. In a [`no_suspend`] region, and in a thread, it goes on at once.
+///
+/// # Errors
+/// As [`park`].
+///
+/// # Waits
+/// Until unparked, or until the others had their turn.
+pub fn park_or_yield(wait: &Wait) -> Result<(), Interrupt> {
+    with_current(|current| {
+        let waiter = current.waiter();
+        if !waiter.take_notification() {
+            return fall_asleep(current, wait);
+        }
+        if waiter.is_coroutine() && waiter.regions() == 0 && !waiter.is_unwinding() {
+            current.yield_now();
+        }
+        waiter.interruption(wait).map_or(Ok(()), Err)
+    })
+}
+
+/// Sleeps, unless the wait is interrupted or forbidden.
+fn fall_asleep(current: &dyn Park, wait: &Wait) -> Result<(), Interrupt> {
+    let waiter = current.waiter();
+    if let Some(interrupt) = waiter.interruption(wait).or_else(|| waiter.forbids(wait)) {
+        return Err(interrupt);
+    }
+    let deadline = waiter.next_deadline(wait);
+    if waiter.is_unwinding() && waiter.is_coroutine() {
+        waiter.wait_while_unwinding(current, wait, deadline);
+    } else {
+        waiter.begin_wait(wait);
+        current.sleep(deadline);
+        waiter.end_wait();
+    }
+    Ok(())
 }
 
 /// Whether a coroutine calls.
@@ -443,6 +506,7 @@ pub fn call<R>(wait: &Wait, mut operation: impl FnMut(&AtomicU32) -> io::Result<
 ///
 /// # Cancellation
 /// Unwinds a cancelled task.
+#[track_caller]
 pub fn sleep(duration: Duration) {
     sleep_until_or_never(crate::clock::after(duration));
 }
@@ -454,10 +518,12 @@ pub fn sleep(duration: Duration) {
 ///
 /// # Cancellation
 /// Unwinds a cancelled task.
+#[track_caller]
 pub fn sleep_until(deadline: Instant) {
     sleep_until_or_never(Some(deadline));
 }
 
+#[track_caller]
 fn sleep_until_or_never(deadline: Option<Instant>) {
     // A loop of sleeps that are over at once must not hog its worker.
     spend();

@@ -26,10 +26,12 @@ pub enum WaitReason {
     Blocking,
     Signal,
     Idle,
+    Yield,
+    Future,
 }
 
 impl WaitReason {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 19] = [
         Self::Join,
         Self::ScopeEnd,
         Self::RuntimeEnd,
@@ -47,6 +49,8 @@ impl WaitReason {
         Self::Blocking,
         Self::Signal,
         Self::Idle,
+        Self::Yield,
+        Self::Future,
     ];
 
     pub(super) fn from_u8(value: u8) -> Option<Self> {
@@ -74,6 +78,8 @@ impl WaitReason {
             Self::Blocking => "waiting for a blocking call on another thread",
             Self::Signal => "waiting for a signal",
             Self::Idle => "waiting for work",
+            Self::Yield => "letting others run",
+            Self::Future => "waiting for a future",
         }
     }
 }

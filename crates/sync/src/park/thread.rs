@@ -5,13 +5,14 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 use std::time::Instant;
 
 use ropewalk_sys::poll::Interest;
 
 use super::interruptible::{self, ThreadId};
 use super::word::Sleep;
-use super::{CURRENT, Park, Waiter, Watched};
+use super::{CURRENT, Park, Waiter, Watched, waker_of};
 
 /// The waiting half of a thread: for memory it sleeps in a futex, for a descriptor in a system call on that descriptor
 /// alone, which a signal to the thread ends. No other thread and no other descriptor takes part.
@@ -65,6 +66,11 @@ unsafe impl Park for ThreadParker {
 
     fn resume(self: Arc<Self>) {
         self.interrupt();
+    }
+
+    fn into_waker(self: Arc<Self>) -> Waker {
+        // SAFETY: it borrows nothing.
+        unsafe { waker_of(self) }
     }
 
     fn watch(&self, _fd: BorrowedFd<'_>, _source: &Arc<dyn Watched>) -> io::Result<()> {

@@ -1,6 +1,8 @@
 //! The words of a task that others may touch while it waits.
 
-use std::sync::atomic::AtomicU8;
+use std::panic::Location;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU8};
 use std::time::{Duration, Instant};
 
 use Ordering::{Acquire, Relaxed, Release};
@@ -56,6 +58,10 @@ pub struct Waiter {
     shield: AtomicU64,
     /// The address of what it waits for.
     object: AtomicUsize,
+    /// Where the innermost region began in which it must not leave its stack; made from a `&'static Location`, or null.
+    region: AtomicPtr<Location<'static>>,
+    /// How many such regions it is in.
+    regions: AtomicU32,
     id: u64,
     reason: AtomicU8,
     coroutine: bool,
@@ -76,6 +82,8 @@ impl Waiter {
             deadline: AtomicU64::new(NEVER),
             shield: AtomicU64::new(0),
             object: AtomicUsize::new(0),
+            region: AtomicPtr::new(ptr::null_mut()),
+            regions: AtomicU32::new(0),
             id: NEXT.fetch_add(1, Relaxed),
             reason: AtomicU8::new(0),
             coroutine,
@@ -267,6 +275,44 @@ impl Waiter {
             earliest = earliest.min(shield);
         }
         clock::instant(earliest)
+    }
+
+    /// Owner: enters a region in which it must not leave its stack. Returns where the one around it began.
+    pub(super) fn begin_region(
+        &self,
+        began: &'static Location<'static>,
+    ) -> Option<&'static Location<'static>> {
+        let outer = self.region();
+        self.region.store(ptr::from_ref(began).cast_mut(), Relaxed);
+        self.regions.fetch_add(1, Relaxed);
+        outer
+    }
+
+    /// Owner: leaves the region again.
+    pub(super) fn end_region(&self, outer: Option<&'static Location<'static>>) {
+        self.region.store(outer.map_or(ptr::null_mut(), |outer| ptr::from_ref(outer).cast_mut()), Relaxed);
+        self.regions.fetch_sub(1, Relaxed);
+    }
+
+    /// Where the innermost region began in which the task must not leave its stack, if it is in one.
+    #[must_use]
+    pub fn region(&self) -> Option<&'static Location<'static>> {
+        // SAFETY: only `begin_region` and `end_region` write it: null, or a reference for ever, which nobody writes to.
+        unsafe { self.region.load(Relaxed).cast_const().as_ref() }
+    }
+
+    /// In how many such regions the task is.
+    pub(super) fn regions(&self) -> u32 {
+        self.regions.load(Relaxed)
+    }
+
+    /// Owner: whether this wait is forbidden, because it would switch inside of such a region.
+    ///
+    /// A thread's stack goes nowhere. A task that unwinds must not panic on top of it, and goes by the rule for those.
+    /// Who cannot be interrupted holds a borrow, and has to wait.
+    pub(super) fn forbids(&self, wait: &Wait) -> Option<Interrupt> {
+        let must_stay = self.coroutine && self.regions() > 0 && wait.cancellable && !self.is_unwinding();
+        must_stay.then_some(Interrupt::MustStay(wait.reason))
     }
 
     pub(super) fn begin_wait(&self, wait: &Wait) {

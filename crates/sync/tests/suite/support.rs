@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,11 @@ unsafe impl Park for Parker {
 
     fn resume(self: Arc<Self>) {
         self.thread.interrupt();
+    }
+
+    fn into_waker(self: Arc<Self>) -> Waker {
+        // SAFETY: it borrows nothing.
+        unsafe { park::waker_of(self) }
     }
 
     fn watch(&self, fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<()> {
