@@ -4,10 +4,14 @@
 //! first coroutine. `workers` is how many threads run coroutines: with two, both ends may land on different CPUs, and a
 //! wake-up that crosses them costs what the kernel and the machine take to wake a CPU that sleeps.
 
+use std::future::{poll_fn, ready};
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use divan::Bencher;
+use ropewalk::future::block_on;
 use ropewalk::sync::{Arc, Mutex, Semaphore};
 use ropewalk::{JoinHandle, Runtime, blocking, channel, coroutine, thread};
 
@@ -159,5 +163,74 @@ fn blocking_call(bencher: Bencher<'_, '_>) {
         for i in 0..count {
             black_box(blocking(|| black_box(i)));
         }
+    });
+}
+
+/// A future that is ready at once: what the call itself costs.
+#[divan::bench]
+fn block_on_ready(bencher: Bencher<'_, '_>) {
+    in_runtime(bencher, 1, 100_000, |count| {
+        for i in 0..count {
+            black_box(block_on(ready(black_box(i))));
+        }
+    });
+}
+
+/// What somebody sets and somebody else awaits.
+#[derive(Default)]
+struct Signal {
+    set: AtomicBool,
+    waker: std::sync::Mutex<Option<Waker>>,
+}
+
+impl Signal {
+    fn set(&self) {
+        self.set.store(true, SeqCst);
+        let waker = self.waker.lock().expect("nobody panics").take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    async fn take(&self) {
+        poll_fn(|context| {
+            *self.waker.lock().expect("nobody panics") = Some(context.waker().clone());
+            if self.set.swap(false, SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// One round trip between two coroutines that wait for futures: two wake-ups, four polls. Both on one worker.
+#[divan::bench]
+fn future_ping_pong(bencher: Bencher<'_, '_>) {
+    in_runtime(bencher, 1, 20_000, |count| {
+        let [ping, pong] = [0, 1].map(|_| Arc::new(Signal::default()));
+        let other = {
+            let (ping, pong) = (ping.clone(), pong.clone());
+            coroutine::spawn_local(move || {
+                for _ in 0..count {
+                    block_on(ping.take());
+                    pong.set();
+                }
+            })
+        };
+        for _ in 0..count {
+            ping.set();
+            block_on(pong.take());
+        }
+        other.join().expect("it returns");
+    });
+}
+
+/// As `spawn_and_join`, with the handle awaited.
+#[divan::bench]
+fn spawn_and_await(bencher: Bencher<'_, '_>) {
+    in_runtime(bencher, 1, 10_000, |count| {
+        block_on(async {
+            for i in 0..count {
+                coroutine::spawn(move || black_box(i)).await.expect("it returns");
+            }
+        });
     });
 }

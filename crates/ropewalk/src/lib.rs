@@ -30,6 +30,7 @@
 //! | end tasks | [`JoinHandle::cancel`], [`timeout`](fn@timeout), [`shield`] |
 //! | talk | [`channel`], [`sync`], [`net`] |
 //! | block | [`blocking`] |
+//! | run futures, or be awaited | [`future`] |
 //!
 //! # Where a task may wait
 //! Only in functions whose documentation has a section *Waits*. Between two of them no other coroutine of the worker
@@ -44,6 +45,7 @@
 #![forbid(unsafe_code)]
 
 pub mod coroutine;
+pub mod future;
 pub mod net;
 pub mod sync;
 pub mod thread;
@@ -51,7 +53,7 @@ pub mod time;
 
 pub use ropewalk_runtime::{
     Builder, DriverChoice, DriverKind, Elapsed, JoinError, JoinHandle, OnFailure, Runtime, Scope,
-    ScopedJoinHandle, Task, TaskId, blocking, inspect, run, scope, scope_with, shield, timeout,
+    ScopedJoinHandle, Task, TaskId, blocking, inspect, no_suspend, run, scope, scope_with, shield, timeout,
 };
 pub use ropewalk_sync::channel;
 

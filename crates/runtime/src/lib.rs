@@ -5,6 +5,7 @@
 //! | module | its job |
 //! |---|---|
 //! | `scope`, `timeout` | bounds in time: children that end with their block, code that ends by a deadline |
+//! | [`future`] | futures run by tasks; a handle is a future itself |
 //! | [`coroutine`], [`thread`] | spawning, one face for each plan |
 //! | `runtime` | workers, start and end |
 //! | `spawn` | what every spawn does |
@@ -16,6 +17,7 @@
 
 pub mod coroutine;
 mod driver;
+pub mod future;
 mod plan;
 mod runtime;
 mod scheduler;
@@ -29,6 +31,7 @@ mod timeout;
 pub mod inspect;
 pub use driver::{DriverChoice, DriverKind};
 pub use plan::pool::blocking;
+pub use ropewalk_sync::park::no_suspend;
 pub use runtime::{Builder, Runtime, run};
 pub use scope::{OnFailure, Scope, ScopedJoinHandle, scope, scope_with, thread_scope_with};
 pub use task::current::Task;

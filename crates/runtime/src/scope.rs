@@ -11,8 +11,10 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 
 use ropewalk_sync::park::{self, Interrupt, Park, Unparker, Unwind, Wait, WaitReason};
 use ropewalk_sync::wait_list::WaitList;
@@ -233,7 +235,7 @@ impl<'scope> Scope<'scope, '_> {
     }
 }
 
-/// The handle of a child of a scope.
+/// The handle of a child of a scope. It is a future as [`JoinHandle`] is.
 #[derive(Debug)]
 pub struct ScopedJoinHandle<'scope, T> {
     handle: JoinHandle<T>,
@@ -251,6 +253,7 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// # Cancellation
     /// Unwinds a cancelled caller.
+    #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
         self.handle.join()
     }
@@ -279,6 +282,16 @@ impl<T> ScopedJoinHandle<'_, T> {
     }
 }
 
+impl<T> Future for ScopedJoinHandle<'_, T> {
+    type Output = Result<T, JoinError>;
+
+    /// # Panics
+    /// If it was ready before.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.handle).poll(context)
+    }
+}
+
 /// Runs `f`, which may start coroutines that borrow from outside of it, and waits until all of them have ended. The
 /// first that fails cancels the others.
 ///
@@ -301,6 +314,7 @@ impl<T> ScopedJoinHandle<'_, T> {
 ///
 /// # Cancellation
 /// Cancels the children, waits for them, and unwinds.
+#[track_caller]
 pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
@@ -330,6 +344,7 @@ where
 ///
 /// # Cancellation
 /// Cancels the children, waits for them, and unwinds.
+#[track_caller]
 pub fn scope_with<'env, F, T>(on_failure: OnFailure, f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
@@ -347,6 +362,7 @@ where
 ///
 /// # Cancellation
 /// Cancels the children, waits for them, and unwinds.
+#[track_caller]
 pub fn thread_scope_with<'env, F, T>(on_failure: OnFailure, stack_size: Option<usize>, f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
@@ -354,10 +370,13 @@ where
     run_scope(PlanKind::Thread, on_failure, stack_size, f)
 }
 
+#[track_caller]
 fn run_scope<'env, F, T>(plan: PlanKind, on_failure: OnFailure, stack_size: Option<usize>, f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
+    // Here, because its end has to wait for the children, whatever happens.
+    park::assert_may_wait(WaitReason::ScopeEnd);
     let data = Arc::new(ScopeData {
         children: WaitList::default(),
         parent: Unparker::current(),

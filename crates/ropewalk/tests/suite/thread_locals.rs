@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::TryLockError;
 
 use ropewalk::channel::{Receiver, bounded};
-use ropewalk::{coroutine, thread};
+use ropewalk::{coroutine, no_suspend, thread};
 
 use crate::support::{LONG, guarded, runtime};
 
@@ -123,6 +123,33 @@ fn the_same_sequence_is_sound_without_a_wait_inside() {
             for (handle, number) in handles.into_iter().zip([1, 2]) {
                 assert_eq!(handle.join().unwrap(), (Some(number), None));
             }
+        });
+    });
+}
+
+/// The remedy at work: in a region the sequence ends at its first step, with the key as it was. What was wrong in silence
+/// is a panic that names the wait and the region.
+#[test]
+fn a_region_without_switches_catches_the_sequence() {
+    guarded(|| {
+        runtime(1).run(|| {
+            let alive = Alive::default();
+            let coroutines = [1, 2].map(|number| {
+                let (open, gate) = bounded::<()>(1);
+                let alive = alive.clone();
+                let body = move || {
+                    let local = Local::new(number, &alive);
+                    set(local.0, || no_suspend(|| gate.recv()))
+                };
+                (open, coroutine::spawn_local(body))
+            });
+            coroutine::yield_now();
+            assert_eq!(KEY.get(), None, "each has restored the key before the other ran");
+            for (_open, handle) in coroutines {
+                let said = handle.join().unwrap_err().downcast::<String>().unwrap();
+                assert!(said.contains("must not switch") && said.contains(file!()), "{said}");
+            }
+            assert_eq!(KEY.get(), None);
         });
     });
 }

@@ -6,7 +6,9 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::panic::Location;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ropewalk_sync::clock;
@@ -40,20 +42,39 @@ impl fmt::Display for TaskId {
 /// let handle = coroutine::spawn(|| 6 * 7);
 /// assert_eq!(handle.join().unwrap(), 42);
 /// ```
+///
+/// It is a future too, which any executor can await: its output is what [`join`](Self::join) gives.
+///
+/// ```
+/// use ropewalk_runtime::{coroutine, future};
+///
+/// let answer = future::block_on(async { coroutine::spawn(|| 6 * 7).await });
+/// assert_eq!(answer.unwrap(), 42);
+/// ```
 pub struct JoinHandle<T> {
-    /// `None` only after the result was taken.
-    task: Option<Arc<dyn Joinable<T>>>,
+    task: Arc<dyn Joinable<T>>,
+    /// The result is gone: only through the future, since `join` consumes the handle.
+    taken: bool,
+    /// The task may hold a waker of ours.
+    polled: bool,
     /// The handle may cross threads only if the result may.
     _result: PhantomData<T>,
 }
 
 impl<T> JoinHandle<T> {
     pub(crate) fn new(task: Arc<dyn Joinable<T>>) -> Self {
-        Self { task: Some(task), _result: PhantomData }
+        Self { task, taken: false, polled: false, _result: PhantomData }
     }
 
     pub(crate) fn task(&self) -> &Arc<dyn Joinable<T>> {
-        self.task.as_ref().expect("it is taken only by join, which consumes the handle")
+        &self.task
+    }
+
+    /// Takes the result. Only after the end.
+    fn take(&mut self) -> Result<T, JoinError> {
+        assert!(!self.taken, "the handle of a task was awaited, and has given its result away");
+        self.taken = true;
+        self.task.take()
     }
 
     /// Waits for the task to end, and gives what it returned.
@@ -61,14 +82,18 @@ impl<T> JoinHandle<T> {
     /// # Errors
     /// The task panicked (the payload is in the error), was cancelled, or could not start.
     ///
+    /// # Panics
+    /// If the handle was awaited to its end before.
+    ///
     /// # Waits
     /// Until the task has ended.
     ///
     /// # Cancellation
     /// If the caller is cancelled it unwinds from here, and the task is detached.
+    #[track_caller]
     pub fn join(mut self) -> Result<T, JoinError> {
-        while !self.task().header().wait_done(join_wait()) {}
-        self.task.take().expect("it is taken here only").take()
+        while !self.task.header().wait_done(join_wait()) {}
+        self.take()
     }
 
     /// Waits for the task to end, for `timeout` at most.
@@ -76,14 +101,18 @@ impl<T> JoinHandle<T> {
     /// # Errors
     /// The handle itself, if the task goes on.
     ///
+    /// # Panics
+    /// As [`join`](Self::join).
+    ///
     /// # Waits
     /// Until the task has ended, or for that long.
     ///
     /// # Cancellation
     /// As [`join`](Self::join).
+    #[track_caller]
     pub fn join_timeout(mut self, timeout: Duration) -> Result<Result<T, JoinError>, Self> {
-        if self.task().header().wait_done(join_wait().until(clock::after(timeout))) {
-            Ok(self.task.take().expect("it is taken here only").take())
+        if self.task.header().wait_done(join_wait().until(clock::after(timeout))) {
+            Ok(self.take())
         } else {
             Err(self)
         }
@@ -92,38 +121,58 @@ impl<T> JoinHandle<T> {
     /// Whether the task has ended: then `join` does not wait.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.task().header().is_done()
+        self.task.header().is_done()
     }
 
     /// Asks the task to end: it unwinds from its next wait, running destructors. A task that has not started never
     /// does. Returns at once; `join` tells how it ended. A task that returns all the same has returned.
     pub fn cancel(&self) {
-        cancel(self.task().clone().into_park());
+        cancel(self.task.clone().into_park());
     }
 
     /// The task's number.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        TaskId(self.task().waiter().id())
+        TaskId(self.task.waiter().id())
     }
 
     /// The task's name, if it was given one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.task().header().name()
+        self.task.header().name()
     }
 
     /// Where it was spawned.
     #[must_use]
     pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.task().header().spawned_at()
+        self.task.header().spawned_at()
     }
 }
 
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    /// Never waits: the task leaves a call for the waker that came last. Dropping the handle before it is ready detaches
+    /// the task.
+    ///
+    /// # Panics
+    /// If it was ready before.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.polled = true;
+        if self.task.header().poll_done(context.waker()) { Poll::Ready(self.take()) } else { Poll::Pending }
+    }
+}
+
+/// The result lies with the task, not in the handle.
+impl<T> Unpin for JoinHandle<T> {}
+
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.detach();
+        if self.polled {
+            self.task.header().forget_waker();
+        }
+        if !self.taken {
+            self.task.detach();
         }
     }
 }

@@ -9,9 +9,10 @@ pub(crate) mod current;
 pub(crate) mod join;
 
 use std::any::Any;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::task::Waker;
 
 use Ordering::{AcqRel, Acquire};
 use ropewalk_sync::park::{Park, Unparker, Wait, WaitReason};
@@ -62,7 +63,8 @@ pub(crate) struct Header {
     birth: Birth,
     spawned_at: &'static Location<'static>,
     state: AtomicU32,
-    joiners: WaitList<()>,
+    /// Who joins it; and what to wake at the end, if its handle was polled as a future.
+    joiners: WaitList<Option<Waker>>,
     /// Children to be cancelled when it ends.
     daemons: OnceLock<Box<Daemons>>,
 }
@@ -73,7 +75,7 @@ impl Header {
             birth,
             spawned_at,
             state: AtomicU32::new(0),
-            joiners: WaitList::new(()),
+            joiners: WaitList::new(None),
             daemons: OnceLock::new(),
         }
     }
@@ -101,6 +103,7 @@ impl Header {
     }
 
     /// Waits for the end, or for the wait's deadline: then `false`.
+    #[track_caller]
     pub(crate) fn wait_done(&self, wait: Wait) -> bool {
         loop {
             if self.is_done() {
@@ -118,6 +121,27 @@ impl Header {
                 return false;
             }
         }
+    }
+
+    /// Whether it has ended; if not, `waker`, and no other, is woken when it does.
+    pub(crate) fn poll_done(&self, waker: &Waker) -> bool {
+        if self.is_done() {
+            return true;
+        }
+        // Wakers are foreign code: none of it runs under the lock.
+        let waker = waker.clone();
+        let mut joiners = self.joiners.lock();
+        // `announce` comes for the waker after the end was marked: who has the lock first leaves it for the other.
+        let done = self.is_done();
+        let _not_needed = if done { Some(waker) } else { joiners.replace(waker) };
+        drop(joiners);
+        done
+    }
+
+    /// Nobody polls any more.
+    pub(crate) fn forget_waker(&self) {
+        let waker = self.joiners.lock().take();
+        drop(waker);
     }
 
     /// A child that is to be cancelled when this task ends.
@@ -157,7 +181,13 @@ impl Header {
 
     fn announce(&self, failure: Option<Failure>) {
         self.cancel_daemons();
-        self.joiners.notify_all();
+        let mut joiners = self.joiners.lock();
+        let waker = joiners.take();
+        self.joiners.notify_all_after(joiners);
+        if let Some(waker) = waker {
+            // It panics for itself; whoever counts this task has to hear of the end.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
         if let Some(owner) = self.birth.owner.as_ref().filter(|_| self.birth.counted) {
             owner.ended(self.birth.slot, failure);
         }
