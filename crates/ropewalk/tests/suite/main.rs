@@ -18,3 +18,4 @@ mod tasks;
 mod thread_locals;
 mod timeouts;
 mod unwinding;
+mod virtual_time;
