@@ -153,8 +153,7 @@ fn some_seed_brings_any_order_of_three_to_light() {
                 }
             });
         });
-        let order = order.lock().unwrap().clone();
-        order
+        order.lock().unwrap().clone()
     };
     let mut seen: Vec<String> = (0..100).map(order).collect();
     seen.sort();
@@ -193,7 +192,8 @@ fn no_time_is_skipped_while_a_thread_of_the_runtime_is_alive() {
         });
         assert_eq!(receiver.recv_timeout(HOUR), Ok(()));
         assert!(now() - start >= A_WHILE);
-        // Nobody joins it: that it has ended is enough.
+        // Nobody joins this one: that it ends, while the worker sleeps, is enough.
+        thread::spawn(|| thread::sleep(A_WHILE));
         coroutine::sleep(HOUR);
         let words = ["a", "b"];
         let long = thread::scope(|s| {
@@ -364,7 +364,7 @@ fn both_clocks_and_both_schedules_keep_the_same_promises() {
         for schedule in [Schedule::Fair, Schedule::Seeded(1), Schedule::Seeded(2)] {
             guarded(|| {
                 let builder = Runtime::builder().clock(clock).schedule(schedule).workers(1);
-                builder.build().expect("a runtime").run(|| promises());
+                builder.build().expect("a runtime").run(promises);
             });
         }
     }
