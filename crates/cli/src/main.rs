@@ -2,10 +2,14 @@
 
 mod compare;
 mod exit_code;
+mod files;
+mod format;
 mod load;
 mod parent;
+mod report;
 mod serve;
 mod size;
+mod text;
 
 use clap::{Parser, Subcommand};
 

@@ -52,8 +52,9 @@ pub mod thread;
 pub mod time;
 
 pub use ropewalk_runtime::{
-    Builder, DriverChoice, DriverKind, Elapsed, JoinError, JoinHandle, OnFailure, Runtime, Scope,
-    ScopedJoinHandle, Task, TaskId, blocking, inspect, no_suspend, run, scope, scope_with, shield, timeout,
+    Builder, Clock, DriverChoice, DriverKind, Elapsed, JoinError, JoinHandle, OnFailure, Runtime, Schedule,
+    Scope, ScopedJoinHandle, Task, TaskId, blocking, inspect, no_suspend, run, scope, scope_with, shield,
+    timeout,
 };
 pub use ropewalk_sync::channel;
 

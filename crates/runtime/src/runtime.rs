@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
+use ropewalk_sync::clock::{self, Clock};
 use ropewalk_sync::park;
 use ropewalk_sys::limits;
 
@@ -21,6 +22,7 @@ use crate::driver::{self, DriverChoice, DriverKind};
 use crate::plan::coroutine::create_unchecked;
 use crate::scheduler::core::Ready;
 use crate::scheduler::remote::Remote;
+use crate::scheduler::schedule::Schedule;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::worker::Worker;
 use crate::spawn;
@@ -40,11 +42,13 @@ pub struct Builder {
     workers: Option<usize>,
     driver: Option<DriverKind>,
     shutdown_limit: Duration,
+    clock: Clock,
+    schedule: Schedule,
 }
 
 impl Builder {
     /// How many workers, that is threads, run the coroutines: one for each CPU that the process may use, unless told
-    /// otherwise. At least one.
+    /// otherwise; one with virtual time or a seeded schedule. At least one.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers.max(1));
         self
@@ -62,14 +66,41 @@ impl Builder {
         self
     }
 
+    /// By which clock its coroutines live: [`Clock::Real`] unless told otherwise.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ropewalk_runtime::{Clock, Runtime, coroutine};
+    /// use ropewalk_sync::clock;
+    ///
+    /// let runtime = Runtime::builder().clock(Clock::Virtual).build()?;
+    /// let passed = runtime.run(|| {
+    ///     let start = clock::now();
+    ///     coroutine::sleep(Duration::from_secs(3600)); // no time at all
+    ///     clock::now() - start
+    /// });
+    /// assert_eq!(passed, Duration::from_secs(3600));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Which of the coroutines that can run runs next: [`Schedule::Fair`] unless told otherwise.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
     /// Prepares the runtime: chooses the driver, opens what the workers need. Starts no thread yet.
     ///
     /// # Errors
     /// The driver that is forced does not work here; `ROPEWALK_DRIVER` is neither `uring` nor `epoll`; no descriptor
-    /// is left (`ulimit -n`).
+    /// is left (`ulimit -n`); virtual time or a seeded schedule and more than one worker are asked for.
     pub fn build(self) -> io::Result<Runtime> {
         let driver = driver::choose(self.driver)?;
-        let workers = self.workers.unwrap_or_else(limits::available_parallelism);
+        let workers = self.worker_count()?;
         let mut remotes = Vec::with_capacity(workers);
         let mut queues = Vec::with_capacity(workers);
         for _ in 0..workers {
@@ -77,9 +108,26 @@ impl Builder {
             remotes.push(Arc::new(Remote::new(queue.stealer())?));
             queues.push(queue);
         }
-        let shared = Arc::new(Shared::new(remotes.into(), driver, self.shutdown_limit));
+        let remotes = remotes.into();
+        let shared = Shared::new(remotes, driver, self.shutdown_limit, self.clock, self.schedule);
+        let shared = Arc::new(shared);
         register(&shared);
         Ok(Runtime { shared, queues })
+    }
+
+    fn worker_count(&self) -> io::Result<usize> {
+        let simulated = match (self.clock, self.schedule) {
+            (Clock::Virtual, _) => "virtual time needs",
+            (_, Schedule::Seeded(_)) => "a seeded schedule needs",
+            _ => return Ok(self.workers.unwrap_or_else(limits::available_parallelism)),
+        };
+        match self.workers {
+            None | Some(1) => Ok(1),
+            Some(workers) => {
+                let text = format!("{simulated} a single worker, and {workers} were asked for");
+                Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+            }
+        }
     }
 }
 
@@ -111,7 +159,13 @@ impl std::fmt::Debug for Runtime {
 impl Runtime {
     /// How to build one.
     pub fn builder() -> Builder {
-        Builder { workers: None, driver: None, shutdown_limit: SHUTDOWN_LIMIT }
+        Builder {
+            workers: None,
+            driver: None,
+            shutdown_limit: SHUTDOWN_LIMIT,
+            clock: Clock::default(),
+            schedule: Schedule::default(),
+        }
     }
 
     /// The driver that its workers use, and why.
@@ -137,6 +191,7 @@ impl Runtime {
         let in_coroutine = park::is_coroutine();
         assert!(!in_coroutine, "run was called from a coroutine: spawn one instead");
         let Self { shared, queues } = self;
+        let _clock = clock::enter(shared.clock);
         let mut queues = queues.into_iter().zip(shared.remotes.iter().cloned());
         let (queue, remote) = queues.next().expect("a runtime has at least one worker");
         let started = Worker::new(shared.clone(), remote, queue)

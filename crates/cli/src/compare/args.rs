@@ -8,6 +8,7 @@ use crate::compare::machine::Machine;
 use crate::compare::plan::Plan;
 use crate::compare::result::Method;
 use crate::compare::server::ServerOptions;
+use crate::files;
 use crate::load::Work;
 use crate::load::payments::Bank;
 use crate::size::Size;
@@ -110,10 +111,7 @@ impl Settings {
         users.dedup();
         for file in [&args.json, &args.report].into_iter().flatten() {
             // Before minutes of measuring, not after them.
-            let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-            if file.is_dir() || parent.is_some_and(|parent| !parent.is_dir()) {
-                return Err(format!("{} cannot be written: no such directory", file.display()));
-            }
+            files::check_writable(file)?;
         }
         let quick = |quick, full| if args.quick { quick } else { full };
         let payments = if args.work == Work::Read { 100_000 } else { 10_000 };

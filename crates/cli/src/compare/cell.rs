@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use crate::compare::books;
 use crate::compare::client::{ClientFailed, ClientOptions};
-use crate::compare::format;
 use crate::compare::interrupt::Interrupt;
 use crate::compare::limiter::Shares;
 use crate::compare::limits::Obstacle;
@@ -12,6 +11,7 @@ use crate::compare::measure::Memory;
 use crate::compare::plan::Plan;
 use crate::compare::result::{Figures, Measurement, Outcome};
 use crate::compare::server::{Server, ServerDied, ServerOptions};
+use crate::format;
 use crate::load::{Spent, Summary, journal};
 use crate::size::Size;
 

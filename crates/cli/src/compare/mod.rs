@@ -16,7 +16,6 @@ mod books;
 mod cell;
 mod child;
 mod client;
-mod format;
 mod interrupt;
 mod limiter;
 mod limits;
@@ -35,9 +34,6 @@ mod table;
 mod verdict;
 
 use std::error::Error;
-use std::fs;
-use std::io::Write as _;
-use std::path::Path;
 
 pub(crate) use args::Args;
 
@@ -50,6 +46,7 @@ use crate::compare::plan::Plan;
 use crate::compare::result::{Cell, Comparison, Method, Outcome, SCHEMA};
 use crate::exit_code::ExitCode;
 use crate::size::Size;
+use crate::{files, format};
 
 /// Runs the command.
 pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
@@ -73,10 +70,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     if let Some(path) = &settings.json {
         let mut json = serde_json::to_vec_pretty(&comparison)?;
         json.push(b'\n');
-        save(path, &json)?;
+        files::save(path, &json)?;
     }
     if let Some(path) = &settings.report {
-        save(path, report::page(&comparison).as_bytes())?;
+        files::save(path, report::page(&comparison).as_bytes())?;
     }
     Ok(exit_code(&comparison))
 }
@@ -174,12 +171,6 @@ fn show(comparison: &Comparison, output: &mut Output) -> Result<(), Box<dyn Erro
     output.write(&table::verdicts(&comparison.verdicts))?;
     output.write_last_line(&comparison.in_short)?;
     Ok(())
-}
-
-fn save(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    fs::File::create(path)
-        .and_then(|mut file| file.write_all(bytes))
-        .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// Interrupted comes first: whoever pressed Ctrl-C knows that something is missing.

@@ -20,3 +20,4 @@ mod tasks;
 mod thread_locals;
 mod timeouts;
 mod unwinding;
+mod virtual_time;

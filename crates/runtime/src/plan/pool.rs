@@ -14,6 +14,8 @@ use ropewalk_sync::clock;
 use ropewalk_sync::park::{self, Park, Wait, WaitReason, Waiter};
 use ropewalk_sync::wait_list::WaitList;
 
+use crate::scheduler::shared::Outside;
+use crate::scheduler::worker::with_worker;
 use crate::task::cell::{Cell, IntoPark, Joinable, Plan};
 use crate::task::current::{current_owner, on_behalf_of};
 use crate::task::{Birth, Header};
@@ -145,6 +147,8 @@ where
     }
     // Here, because the wait that follows cannot be broken off.
     park::assert_may_wait(WaitReason::Blocking);
+    // Until this coroutine runs again.
+    let _outside = with_worker(|worker| worker.and_then(|worker| Outside::begin(&worker.shared)));
     let header = Header::new(Birth::default(), Location::caller());
     let owner = current_owner();
     let call = || on_behalf_of(owner, f);

@@ -15,9 +15,10 @@ use std::time::Instant;
 use ropewalk_sync::park::{Park, ThreadParker, Waiter, Watched, adopt_thread, waker_of};
 use ropewalk_sys::poll::Interest;
 
+use crate::scheduler::shared::Outside;
 use crate::task::cell::{Cell, IntoPark, Joinable, Plan};
 use crate::task::join::JoinHandle;
-use crate::task::{Birth, Header};
+use crate::task::{Birth, Header, Owner};
 
 struct ThreadPlan(ThreadParker);
 
@@ -93,6 +94,8 @@ where
     if let Some(size) = stack_size {
         builder = builder.stack_size(size);
     }
+    let runtime = birth.owner.clone().and_then(Owner::runtime).and_then(|runtime| runtime.downcast().ok());
+    let outside = runtime.as_ref().and_then(Outside::begin);
     let header = Header::new(birth, spawned_at);
     let task = Arc::new(Cell::new(header, ThreadPlan(ThreadParker::new()), f));
     let park = IntoPark::into_park(task.clone());
@@ -103,6 +106,8 @@ where
             task.plan.0.bind();
             adopt_thread(park);
             task.execute();
+            // Whoever waits for it was told.
+            drop(outside);
         }
     };
     // SAFETY: the caller's promise: `execute` is over, and the slot empty, before what it borrows ends; afterwards the

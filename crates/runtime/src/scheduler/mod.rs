@@ -5,11 +5,15 @@
 //! | [`core`] | the part of a coroutine that its worker touches |
 //! | [`timers`] | who is to be woken when |
 //! | [`remote`] | what other threads may touch of a worker |
+//! | [`schedule`] | which one, of those that can |
+//! | [`sources`] | the descriptors that a worker watches |
 //! | [`shared`] | the workers of one runtime, and what they share |
 //! | [`worker`] | the loop |
 
 pub(crate) mod core;
 pub(crate) mod remote;
+pub(crate) mod schedule;
 pub(crate) mod shared;
+mod sources;
 pub(crate) mod timers;
 pub(crate) mod worker;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::time::Duration;
 
+use ropewalk_sync::clock::Clock;
 use ropewalk_sync::mailbox::publish_fence;
 use ropewalk_sync::park::{Wait, WaitReason};
 use ropewalk_sync::wait_list::WaitList;
 
 use super::core::Ready;
 use super::remote::{Message, Remote};
+use super::schedule::Schedule;
 use crate::driver::DriverChoice;
 use crate::task::{Failure, Owner};
 
@@ -24,6 +26,10 @@ pub(crate) struct Shared {
     pub(crate) remotes: Box<[Arc<Remote>]>,
     pub(crate) driver: DriverChoice,
     pub(crate) shutdown_limit: Duration,
+    pub(crate) clock: Clock,
+    pub(crate) schedule: Schedule,
+    /// How much is under way outside of the worker that may make a coroutine run; counted only where time is virtual.
+    outside: AtomicUsize,
     /// Tasks that the runtime waits for.
     counted: AtomicUsize,
     /// Who waits for `counted` to become zero.
@@ -32,11 +38,20 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(remotes: Box<[Arc<Remote>]>, driver: DriverChoice, shutdown_limit: Duration) -> Self {
+    pub(crate) fn new(
+        remotes: Box<[Arc<Remote>]>,
+        driver: DriverChoice,
+        shutdown_limit: Duration,
+        clock: Clock,
+        schedule: Schedule,
+    ) -> Self {
         Self {
             remotes,
             driver,
             shutdown_limit,
+            clock,
+            schedule,
+            outside: AtomicUsize::new(0),
             counted: AtomicUsize::new(0),
             ended: WaitList::new(()),
             closing: AtomicBool::new(false),
@@ -66,6 +81,12 @@ impl Shared {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Acquire)
+    }
+
+    /// Whether anything outside of the worker may make a coroutine run.
+    pub(crate) fn has_outside(&self) -> bool {
+        // SYNC: shared.outside. What it posted before it was over is in the mailbox.
+        self.outside.load(Acquire) > 0
     }
 
     /// The worker for a new coroutine that `here` spawns: the less loaded of `here` and another one (the power of two
@@ -98,6 +119,30 @@ impl Shared {
 
     pub(crate) fn switches(&self) -> u64 {
         self.remotes.iter().map(|remote| remote.switches.load(Relaxed)).sum()
+    }
+}
+
+/// Something outside of the worker that may make a coroutine run: a thread, a call that blocks. While there is any,
+/// virtual time goes on no faster than real time.
+pub(crate) struct Outside(Arc<Shared>);
+
+impl Outside {
+    /// It begins; `None` where time is real anyway.
+    pub(crate) fn begin(shared: &Arc<Shared>) -> Option<Self> {
+        (shared.clock == Clock::Virtual).then(|| {
+            shared.outside.fetch_add(1, Relaxed);
+            Self(shared.clone())
+        })
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        // SYNC: shared.outside
+        if self.0.outside.fetch_sub(1, Release) == 1 {
+            // A worker that sleeps in real time need not any more.
+            self.0.remotes.iter().for_each(|remote| remote.waker().signal());
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! coroutine is put back to the time that it really wants, or out. So a connection that waits a thousand times with a
 //! limit of a minute touches the heap once a minute. An entry goes with its coroutine: none outlives it.
 
+use ropewalk_sync::clock::NEVER;
+
 use super::core::{NOWHERE, Ready};
 
 struct Entry {
@@ -22,6 +24,22 @@ impl Timers {
     /// The next moment at which something is to be done.
     pub(crate) fn next(&self) -> Option<u64> {
         self.0.first().map(|entry| entry.at)
+    }
+
+    /// The next moment at which a coroutine wants to be woken: entries that were left behind are put right on the way.
+    pub(crate) fn next_wanted(&mut self) -> Option<u64> {
+        loop {
+            let first = self.0.first()?;
+            // SAFETY: as in `arm`.
+            let wanted = unsafe { first.task.core().frame() }.wake_at.get();
+            if wanted <= first.at {
+                return Some(first.at);
+            }
+            let task = self.remove(0);
+            if wanted != NEVER {
+                self.arm(&task, wanted);
+            }
+        }
     }
 
     /// Makes sure that `task`, which is this worker's, is looked at no later than `at`.

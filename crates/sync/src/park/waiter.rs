@@ -137,9 +137,13 @@ impl Waiter {
         if !self.word.fall_asleep(Sleep::Blocked) {
             return true;
         }
-        while !self.word.is_notified() && deadline.is_none_or(|deadline| clock::now() < deadline) {
-            self.sleeper.wait(self.word.as_atomic(), WakeWord::BLOCKED_VALUE, deadline);
-        }
+        // The kernel knows only real time.
+        let deadline = deadline.map(clock::real);
+        clock::block(|| {
+            while !self.word.is_notified() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+                self.sleeper.wait(self.word.as_atomic(), WakeWord::BLOCKED_VALUE, deadline);
+            }
+        });
         self.word.wake_up()
     }
 
@@ -333,7 +337,8 @@ impl Waiter {
     /// An infallible wait of a coroutine that unwinds: see the module's "While a task unwinds".
     pub(super) fn wait_while_unwinding(&self, current: &dyn Park, wait: &Wait, deadline: Option<Instant>) {
         self.begin_wait(wait);
-        let here = wait.holder.is_some_and(|home| home == self.home());
+        // To hold up the worker of a virtual clock would bring real time into it.
+        let here = clock::is_virtual() || wait.holder.is_some_and(|home| home == self.home());
         let limit = clock::after(UNWINDING_LIMIT);
         // Whoever was called, be it at the last moment, looks at what it waits for: nobody will call again.
         let mut called = false;

@@ -1,13 +1,13 @@
 //! The plots of the report: four over the number of users, and the distribution of latencies for each number.
 
-use crate::compare::format;
 use crate::compare::plan::Plan;
 use crate::compare::report::plot::{ACROSS, Plot, Point, Series, UPWARDS};
-use crate::compare::report::scale::{Scale, Spacing};
 use crate::compare::result::{Comparison, Figures, Row};
 use crate::compare::rows::measurement;
 use crate::compare::statistics::Spread;
+use crate::format;
 use crate::load::Latencies;
+use crate::report::scale::{Scale, Spacing};
 
 /// The memory of the texts' server.
 const SERVER_BYTES: f64 = 8.0 * 1024.0 * 1024.0 * 1024.0;

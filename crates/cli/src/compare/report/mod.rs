@@ -5,7 +5,5 @@ mod figures;
 mod page;
 mod plot;
 mod rows;
-mod scale;
-mod svg;
 
 pub(crate) use page::page;

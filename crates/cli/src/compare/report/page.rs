@@ -2,49 +2,39 @@
 
 use std::fmt::Write as _;
 
-use crate::compare::format;
 use crate::compare::report::figures::{self, capitalised};
 use crate::compare::report::rows::rows;
-use crate::compare::report::svg::escape;
 use crate::compare::result::Comparison;
 use crate::compare::table;
 use crate::compare::verdict::Finding;
-
-/// The style sheet: system fonts, and every colour twice, for light and dark.
-const STYLE: &str = include_str!("style.css");
+use crate::format;
+use crate::report::svg::escape;
+use crate::report::{Page, facts, note};
 
 /// The whole report.
 pub(crate) fn page(comparison: &Comparison) -> String {
     let title = comparison.in_short.trim_start_matches("In short: ");
-    let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>Ropewalk: threads and coroutines compared</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <p class=\"kicker\">Ropewalk {} &middot; {}</p>\n<h1>{}</h1>\n<p class=\"lead\">{}</p>\n",
-        escape(&comparison.machine.version),
-        escape(&comparison.machine.started),
-        escape(&capitalised(title)),
-        escape(&lead(comparison)),
+    let mut page = Page::new(
+        "Ropewalk: threads and coroutines compared",
+        &format!("Ropewalk {} \u{b7} {}", comparison.machine.version, comparison.machine.started),
+        &capitalised(title),
+        &lead(comparison),
     );
-    page += &warnings(comparison);
-    section(&mut page, "By number of users", &grid(&figures::over_users(comparison)));
-    page += "<p class=\"note\">Dots are medians of the rounds, bars the smallest and largest value. Point at a dot for its \
-             figures.</p>\n";
+    page.push(&warnings(comparison));
+    page.section("By number of users", &grid(&figures::over_users(comparison)));
+    page.push(&note(
+        "Dots are medians of the rounds, bars the smallest and largest value. Point at a dot for its figures.",
+    ));
     let latencies = figures::latencies(comparison);
     if !latencies.is_empty() {
-        section(&mut page, "How long an answer takes", &grid(&latencies));
-        page += "<p class=\"note\">All rounds together. A line ends where fewer than ten answers lie beyond.</p>\n";
+        page.section("How long an answer takes", &grid(&latencies));
+        page.push(&note("All rounds together. A line ends where fewer than ten answers lie beyond."));
     }
-    section(&mut page, "All figures", &rows(comparison));
-    section(&mut page, "What the texts say, and what this machine says", &verdicts(comparison));
-    section(&mut page, "Machine and method", &method(comparison));
-    section(&mut page, "Repeat it", &repeat(comparison));
-    page + "</main>\n</body>\n</html>\n"
-}
-
-fn section(page: &mut String, title: &str, content: &str) {
-    let _ = write!(page, "<h2>{title}</h2>\n{content}");
+    page.section("All figures", &rows(comparison));
+    page.section("What the texts say, and what this machine says", &verdicts(comparison));
+    page.section("Machine and method", &method(comparison));
+    page.section("Repeat it", &repeat(comparison));
+    page.finish()
 }
 
 fn lead(comparison: &Comparison) -> String {
@@ -128,7 +118,7 @@ fn with_whole_flags(text: &str) -> String {
 
 fn method(comparison: &Comparison) -> String {
     let machine = &comparison.machine;
-    let facts = [
+    facts([
         ("Processor", format!("{}, {} CPUs", machine.processor, machine.processors)),
         ("Memory", format::bytes(machine.memory_bytes as f64)),
         ("Kernel", machine.kernel.clone()),
@@ -157,12 +147,7 @@ fn method(comparison: &Comparison) -> String {
              every acknowledged payment there exactly once, nothing there that nobody sent, every refusal justified."
                 .to_owned(),
         ),
-    ];
-    let mut html = "<dl class=\"facts\">\n".to_owned();
-    for (name, value) in facts {
-        let _ = writeln!(html, "<dt>{name}</dt><dd>{}</dd>", escape(&value));
-    }
-    html + "</dl>\n"
+    ])
 }
 
 fn repeat(comparison: &Comparison) -> String {

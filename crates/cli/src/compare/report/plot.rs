@@ -1,7 +1,7 @@
 //! One plot: a title, two axes, a line for each series named at its end, and whiskers for the spreads.
 
-use crate::compare::report::scale::Scale;
-use crate::compare::report::svg::{Anchor, Svg};
+use crate::report::scale::Scale;
+use crate::report::svg::{Anchor, Svg};
 
 /// The size of a plot; the page scales it.
 const WIDTH: f64 = 534.0;

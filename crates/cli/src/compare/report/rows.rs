@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::compare::format;
 use crate::compare::plan::Plan;
-use crate::compare::report::svg::escape;
 use crate::compare::result::{Comparison, Row};
 use crate::compare::rows::baseline;
 use crate::compare::statistics::{Ratio, Spread};
+use crate::format;
+use crate::report::svg::escape;
 
 /// A column: its name, whether it stands left, and what stands in it.
 struct Column {

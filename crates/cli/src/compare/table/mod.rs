@@ -3,9 +3,8 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
+use comfy_table::{CellAlignment, Table};
 
-use crate::compare::format;
 use crate::compare::limits::Obstacle;
 use crate::compare::machine::Machine;
 use crate::compare::plan::Plan;
@@ -13,9 +12,8 @@ use crate::compare::result::{Cell, Figures, Method, Outcome, Pair, Row};
 use crate::compare::rows::baseline;
 use crate::compare::statistics::{Ratio, Spread};
 use crate::compare::verdict::Verdict;
-
-/// Everything is laid out for a terminal of this width.
-const WIDTH: usize = 80;
+use crate::format;
+use crate::text::{show, table, wrap};
 
 /// What stands above the first cell: machine, method, and what a reader should beware of.
 pub(crate) fn heading(machine: &Machine, method: &Method) -> String {
@@ -324,29 +322,7 @@ pub(crate) fn verdicts(verdicts: &[Verdict]) -> String {
     text
 }
 
-/// `text` in lines of at most 80 columns, those after the first with `indent` before them.
-fn wrap(text: &str, indent: &str) -> String {
-    // Flags such as --thread-stack stay whole.
-    let options = textwrap::Options::new(WIDTH)
-        .subsequent_indent(indent)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation);
-    textwrap::fill(text, options) + "\n"
-}
-
 use CellAlignment::{Left, Right};
-
-/// A header line ruled off, nothing else: columns stand one blank apart.
-const STYLE: TableStyle = presets::NOTHING.header_separator(LineStyle::none().fill('-').junction('-'));
-
-fn table(columns: &[(&str, CellAlignment)]) -> Table {
-    let mut table = Table::new();
-    table.load_style(STYLE).set_header(columns.iter().map(|column| column.0));
-    for (column, (_, alignment)) in table.column_iter_mut().zip(columns) {
-        column.set_padding((0, 0));
-        column.set_cell_alignment(*alignment);
-    }
-    table
-}
 
 /// One line for each row; the number of users only where it changes.
 fn fill(table: &mut Table, rows: &[Row], figures: impl Fn(&Row) -> Vec<String>) {
@@ -357,10 +333,6 @@ fn fill(table: &mut Table, rows: &[Row], figures: impl Fn(&Row) -> Vec<String>) 
         before = Some(row.users);
         table.add_row([users, row.plan.to_string()].into_iter().chain(figures(row)));
     }
-}
-
-fn show(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 fn none() -> String {

@@ -5,6 +5,7 @@ use crate::compare::limits::Obstacle;
 use crate::compare::plan::Plan::{Coroutine, Std, Thread};
 use crate::compare::result::Comparison;
 use crate::compare::sample;
+use crate::text::WIDTH;
 
 fn comparison() -> Comparison {
     let cells = sample::rounds(&[

@@ -1,11 +1,11 @@
 //! The sentences of the texts, one function each.
 
-use crate::compare::format;
 use crate::compare::plan::Plan;
 use crate::compare::result::Row;
 use crate::compare::statistics::{Ratio, Spread};
 use crate::compare::verdict::evidence::{Evidence, USERS_FOR_MEMORY};
 use crate::compare::verdict::{Finding, Verdict};
+use crate::format;
 use crate::load::Work;
 
 /// The texts' figures.

@@ -1,10 +1,10 @@
 //! The last sentence: true whoever won, also when rows or plans are missing.
 
-use crate::compare::format;
 use crate::compare::plan::Plan;
 use crate::compare::result::{Method, Row};
 use crate::compare::rows::baseline;
 use crate::compare::statistics::Ratio;
+use crate::format;
 
 /// "In short: ..." for these rows.
 pub(crate) fn in_short(method: &Method, rows: &[Row]) -> String {

@@ -2,7 +2,7 @@
 
 /// How values spread over a scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spacing {
+pub(crate) enum Spacing {
     /// Equal steps, from zero.
     Linear,
     /// Equal ratios, ticks at 1, 2, 5 or at powers of ten.
@@ -13,7 +13,7 @@ pub(super) enum Spacing {
 
 /// Maps values to places.
 #[derive(Clone, Debug)]
-pub(super) struct Scale {
+pub(crate) struct Scale {
     spacing: Spacing,
     low: f64,
     high: f64,
@@ -29,7 +29,7 @@ const TICKS_WANTED: usize = 6;
 impl Scale {
     /// A scale that shows all `values` between the places `from` and `to`. Values that a logarithm does not have are
     /// left out.
-    pub(super) fn new(spacing: Spacing, values: impl IntoIterator<Item = f64>, from: f64, to: f64) -> Self {
+    pub(crate) fn new(spacing: Spacing, values: impl IntoIterator<Item = f64>, from: f64, to: f64) -> Self {
         let usable = |value: &f64| value.is_finite() && (spacing == Spacing::Linear || *value > 0.0);
         let values: Vec<f64> = values.into_iter().filter(usable).collect();
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
@@ -46,7 +46,7 @@ impl Scale {
     }
 
     /// A logarithmic scale over given values, with a tick at each of them: for the numbers of users.
-    pub(super) fn at_values(values: &[f64], from: f64, to: f64) -> Self {
+    pub(crate) fn at_values(values: &[f64], from: f64, to: f64) -> Self {
         let low = values.iter().copied().fold(f64::INFINITY, f64::min).max(1.0);
         let high = values.iter().copied().fold(1.0, f64::max);
         // One value alone stands in the middle.
@@ -55,7 +55,7 @@ impl Scale {
     }
 
     /// Where `value` is drawn; values beyond the ends are drawn at the ends.
-    pub(super) fn place(&self, value: f64) -> f64 {
+    pub(crate) fn place(&self, value: f64) -> f64 {
         let part = match self.spacing {
             Spacing::Linear => (value - self.low) / (self.high - self.low),
             Spacing::Decimal | Spacing::Binary => {
@@ -66,7 +66,7 @@ impl Scale {
     }
 
     /// The values that get a tick.
-    pub(super) fn ticks(&self) -> &[f64] {
+    pub(crate) fn ticks(&self) -> &[f64] {
         &self.ticks
     }
 }

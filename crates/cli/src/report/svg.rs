@@ -1,16 +1,16 @@
-//! SVG as text: just the elements that the plots need, escaped. Colours come from the page's style sheet by class,
+//! SVG as text: just the elements that the drawings need, escaped. Colours come from the page's style sheet by class,
 //! so that the same drawing is right in light and dark.
 
 use std::fmt::Write as _;
 
 /// A drawing under construction.
-pub(super) struct Svg {
+pub(crate) struct Svg {
     text: String,
 }
 
 /// Where a text stands in relation to its point.
 #[derive(Clone, Copy)]
-pub(super) enum Anchor {
+pub(crate) enum Anchor {
     Start,
     Middle,
     End,
@@ -18,14 +18,14 @@ pub(super) enum Anchor {
 
 impl Svg {
     /// An empty drawing of this size; `label` is what it is called for those who cannot see it.
-    pub(super) fn new(width: f64, height: f64, label: &str) -> Self {
+    pub(crate) fn new(width: f64, height: f64, label: &str) -> Self {
         let text =
             format!("<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">\n", escape(label));
         Self { text }
     }
 
     /// A straight line.
-    pub(super) fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
+    pub(crate) fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
         let _ = writeln!(
             self.text,
             "<line class=\"{class}\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>",
@@ -34,7 +34,7 @@ impl Svg {
     }
 
     /// A line through several points.
-    pub(super) fn path(&mut self, class: &str, points: &[(f64, f64)]) {
+    pub(crate) fn path(&mut self, class: &str, points: &[(f64, f64)]) {
         let Some((first, rest)) = points.split_first() else { return };
         let mut path = format!("M{:.1} {:.1}", first.0, first.1);
         for (x, y) in rest {
@@ -44,7 +44,7 @@ impl Svg {
     }
 
     /// A dot that tells `title` to whoever points at it.
-    pub(super) fn dot(&mut self, class: &str, at: (f64, f64), title: &str) {
+    pub(crate) fn dot(&mut self, class: &str, at: (f64, f64), title: &str) {
         let _ = writeln!(
             self.text,
             "<circle class=\"{class}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\"><title>{}</title></circle>",
@@ -55,7 +55,7 @@ impl Svg {
     }
 
     /// A line of text.
-    pub(super) fn text(&mut self, class: &str, at: (f64, f64), anchor: Anchor, text: &str) {
+    pub(crate) fn text(&mut self, class: &str, at: (f64, f64), anchor: Anchor, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",
@@ -71,14 +71,14 @@ impl Svg {
     }
 
     /// The finished drawing.
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.text += "</svg>\n";
         self.text
     }
 }
 
 /// Text that can stand in HTML, between tags and in attributes.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut escaped, char| {
         match char {
             '&' => escaped += "&amp;",

@@ -1,16 +1,17 @@
 //! The loop of a worker: take a coroutine, run it until it waits, take the next.
 //!
 //! # Order
-//! Started coroutines run first in, first out. Every fourth turn belongs to one that has not started, so neither kind
-//! starves. The kernel is asked every [`TURNS_PER_LOOK`] turns, and only if it could have something to say: a descriptor
+//! With the fair schedule started coroutines run first in, first out. Every fourth turn belongs to one that has not
+//! started, so neither kind starves. The kernel is asked every [`TURNS_PER_LOOK`] turns, and only if it could have something to say: a descriptor
 //! is watched or a timer runs. With nothing to run the worker steals what others have not started, spins for a short
 //! while if that has paid lately, and then sleeps in its driver (the protocol stands in `ropewalk_sync::mailbox`).
+//!
+//! With virtual time or a seeded schedule the module [`simulated`] takes the place of sleeping, or of choosing.
 //!
 //! # One place
 //! [`Worker::run`] is the only place where a worker enters and leaves a coroutine.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
@@ -19,18 +20,22 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use corosensei::CoroutineResult;
-use ropewalk_sync::clock::{self, NEVER};
+use ropewalk_sync::clock::{self, Clock, NEVER};
 use ropewalk_sync::mailbox::Mailbox;
 use ropewalk_sync::park::{self, Interest, Park, Unparker, Watched};
 use ropewalk_sys::segv::AlternateStack;
 
 use super::core::{Command, Ready};
 use super::remote::{Message, Remote};
+use super::schedule::{RunQueue, Schedule};
 use super::shared::Shared;
+use super::sources::Sources;
 use super::timers::Timers;
 use crate::driver::{self, Driver, Event};
 use crate::stack::{self, overflow};
 use crate::task;
+
+mod simulated;
 
 /// How many coroutines run between two looks at the kernel and the clock.
 const TURNS_PER_LOOK: u32 = 64;
@@ -69,52 +74,14 @@ pub(super) fn forget_here(number: u32, fd: BorrowedFd<'_>, token: u64) -> bool {
     })
 }
 
-/// The descriptors that a worker watches; a token is a place and how often the place was used.
-#[derive(Default)]
-struct Sources {
-    slots: Vec<(u32, Option<Arc<dyn Watched>>)>,
-    free: Vec<u32>,
-}
-
-impl Sources {
-    fn insert(&mut self, source: Arc<dyn Watched>) -> u64 {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.slots.push((0, None));
-            u32::try_from(self.slots.len() - 1).expect("fewer sources than descriptors")
-        });
-        let slot = &mut self.slots[place as usize];
-        // The highest bit stays free, for the drivers' own tokens.
-        slot.0 = (slot.0 + 1) & (u32::MAX >> 1);
-        slot.1 = Some(source);
-        u64::from(slot.0) << 32 | u64::from(place)
-    }
-
-    fn get(&self, token: u64) -> Option<&Arc<dyn Watched>> {
-        let (uses, source) = self.slots.get((token & u64::from(u32::MAX)) as usize)?;
-        source.as_ref().filter(|_| u64::from(*uses) == token >> 32)
-    }
-
-    fn remove(&mut self, token: u64) -> bool {
-        let known = self.get(token).is_some();
-        if known {
-            let place = (token & u64::from(u32::MAX)) as u32;
-            self.slots[place as usize].1 = None;
-            self.free.push(place);
-        }
-        known
-    }
-
-    fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
-    }
-}
-
 /// A worker, for its own thread. Everything is in cells, because the coroutines that it runs use it too; no borrow of
 /// one lasts over a switch.
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) remote: Arc<Remote>,
-    ready: RefCell<VecDeque<Ready>>,
+    ready: RefCell<RunQueue>,
+    /// The schedule is a seeded one.
+    seeded: bool,
     /// Coroutines that have not started; other workers steal here.
     fresh: crossbeam_deque::Worker<Ready>,
     live: RefCell<Vec<Ready>>,
@@ -147,9 +114,10 @@ impl Worker {
         remote.set_epoll(driver.remote());
         overflow::install();
         Ok(Self {
+            ready: RefCell::new(RunQueue::new(shared.schedule)),
+            seeded: shared.schedule != Schedule::Fair,
             shared,
             remote,
-            ready: RefCell::default(),
             fresh,
             live: RefCell::default(),
             timers: RefCell::default(),
@@ -203,16 +171,16 @@ impl Worker {
             Message::Fresh(task) => Some(task),
             _ => None,
         });
-        for task in unread.chain(std::iter::from_fn(|| self.fresh.pop())) {
+        let unstarted = self.ready.borrow_mut().take_unstarted();
+        for task in unread.chain(unstarted).chain(std::iter::from_fn(|| self.fresh.pop())) {
             // Unless somebody has handed over to it elsewhere.
             if task.core().claim() {
                 task.refuse(io::Error::other("the runtime has ended"));
             }
         }
         // Who waits elsewhere for a descriptor that was watched here looks again, and has it watched there.
-        for source in
-            std::mem::take(&mut *self.sources.borrow_mut()).slots.into_iter().filter_map(|slot| slot.1)
-        {
+        let sources = self.sources.borrow_mut().take();
+        for source in sources {
             source.signal(Interest::Read);
             source.signal(Interest::Write);
         }
@@ -220,6 +188,9 @@ impl Worker {
     }
 
     fn next(&self) -> Option<Ready> {
+        if self.seeded {
+            return self.draw();
+        }
         if self.turn.get().is_multiple_of(4)
             && let Some(task) = self.next_fresh()
         {
@@ -348,7 +319,7 @@ impl Worker {
     fn look(&self) {
         self.looked_at.set(self.turn.get());
         self.write_down();
-        if self.sources.borrow().len() > 0 {
+        if !self.sources.borrow().is_empty() {
             self.turn_driver(Some(Duration::ZERO));
         }
         self.fire_timers();
@@ -400,6 +371,9 @@ impl Worker {
 
     /// Nothing to run: steals, or sleeps until there is something.
     fn idle(&self) {
+        if self.shared.clock == Clock::Virtual {
+            return self.pass_time(None);
+        }
         // A coroutine that got no stack may have made ready who joins it.
         if self.steal() || self.spin() || !self.ready.borrow().is_empty() {
             return;
@@ -439,7 +413,7 @@ impl Worker {
                 return true;
             }
         }
-        self.sources.borrow().len() == 0 && self.steal()
+        self.sources.borrow().is_empty() && self.steal()
     }
 
     fn others(&self) -> impl Iterator<Item = &Arc<Remote>> {
@@ -472,7 +446,8 @@ impl Worker {
 
     /// The runtime closes: cancels what is left, and gives it up after the deadline. `true` when nothing is left.
     fn close_down(&self, deadline: &mut Option<Instant>) -> bool {
-        if self.live.borrow().is_empty() && !self.remote.mailbox.has_mail() && self.fresh.is_empty() {
+        let unstarted = !self.fresh.is_empty() || !self.ready.borrow().is_empty();
+        if self.live.borrow().is_empty() && !self.remote.mailbox.has_mail() && !unstarted {
             return true;
         }
         let first = deadline.is_none();
@@ -497,6 +472,9 @@ impl Worker {
 
     /// Nothing to run while the runtime closes: sleeps until there is something, or the time is over.
     fn idle_until(&self, deadline: Option<Instant>) {
+        if self.shared.clock == Clock::Virtual {
+            return self.pass_time(deadline);
+        }
         if !self.ready.borrow().is_empty() || !self.remote.mailbox.fall_asleep(|| false) {
             return;
         }
@@ -557,16 +535,11 @@ impl Worker {
             let started = self.start(&task);
             if started {
                 self.remote.load.fetch_add(1, Relaxed);
-                self.ready.borrow_mut().push_front(task);
+                self.ready.borrow_mut().push_next(task);
             }
             return started;
         }
-        let mut ready = self.ready.borrow_mut();
-        let Some(place) = ready.iter().position(|other| Arc::ptr_eq(other, &task)) else { return false };
-        if let Some(task) = ready.remove(place) {
-            ready.push_front(task);
-        }
-        true
+        self.ready.borrow_mut().promote(&task)
     }
 
     /// Sees to it that `task` is woken at `at` at the latest.
