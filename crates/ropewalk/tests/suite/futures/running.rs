@@ -288,6 +288,27 @@ fn a_future_that_is_ready_by_then_wins_over_the_cancel() {
     });
 }
 
+/// Both come after the poll and before the look for a cancel.
+#[test]
+fn a_future_that_became_ready_during_its_poll_wins_too() {
+    on_every_plan(|plan| {
+        let task = plan.spawn(|| {
+            let mut polls = 0;
+            let polls = block_on(poll_fn(|context| {
+                polls += 1;
+                if polls == 2 {
+                    return Poll::Ready(polls);
+                }
+                context.waker().wake_by_ref();
+                coroutine::current().cancel();
+                Poll::Pending
+            }));
+            (polls, catch_unwind(|| coroutine::sleep(LONG)).is_err())
+        });
+        assert_eq!(task.join().unwrap(), (2, true));
+    });
+}
+
 #[test]
 fn timeouts_and_scopes_reach_a_future() {
     on_every_plan(|plan| {
