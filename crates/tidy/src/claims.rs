@@ -89,9 +89,10 @@ fn code_span(text: &str) -> Option<String> {
 }
 
 /// Where the tests are that a row may name by a short word: the word, and the folder or file of the test binary.
-const SUITES: [(&str, &str); 4] = [
+const SUITES: [(&str, &str); 5] = [
     ("suite", "crates/ropewalk/tests/suite"),
     ("sync", "crates/sync/tests/suite"),
+    ("loom", "crates/sync/tests/loom"),
     ("compare", "crates/cli/tests/compare"),
     ("tour", "crates/cli/tests/tour"),
 ];
@@ -176,7 +177,7 @@ mod tests {
 
     const PAGE: &str = "## 000 A text\n\n- <a id=\"000-001\"></a>**000-001** 线程\\\n  *A thread*\\\n  \
                         **holds**: See `flat`.\\\n  `ropewalk tour flat` · `README.md`\n\
-                        - <a id=\"000-002\"></a>**000-002** 图\\\n  **不涉及**：丢失。\n\nProse.\n";
+                        - <a id=\"000-002\"></a>**000-002** 图\\\n  **范围之外**：丢失。\n\nProse.\n";
 
     #[test]
     fn rows_are_read() {
@@ -185,7 +186,7 @@ mod tests {
         assert_eq!((rows[0].id.as_str(), rows[0].line, rows[0].quotation.as_str()), ("000-001", 3, "线程"));
         assert_eq!((rows[0].translation.as_str(), rows[0].verdict.as_str()), ("A thread", "holds"));
         assert_eq!(rows[0].shown_by, ["ropewalk tour flat", "README.md"]);
-        assert_eq!((rows[1].verdict.as_str(), rows[1].remark.as_str()), ("不涉及", "丢失。"));
+        assert_eq!((rows[1].verdict.as_str(), rows[1].remark.as_str()), ("范围之外", "丢失。"));
         assert_eq!((rows[1].translation.as_str(), rows[1].shown_by.len()), ("", 0));
     }
 
