@@ -36,6 +36,8 @@
 //! Only in functions whose documentation has a section *Waits*. Between two of them no other coroutine of the worker
 //! runs, so what [`coroutine::spawn_local`] shares in an `Rc` needs no lock.
 //!
+//! What one task has seen of another: `docs/memory-model.md` in the repository.
+//!
 //! # Cancellation
 //! A cancelled task unwinds from its next wait: destructors run, nothing is lost that a wait had already got. With
 //! `panic = "abort"` nothing can unwind: then only waits that return an error tell of it.
@@ -58,7 +60,11 @@ pub use ropewalk_runtime::{
 };
 pub use ropewalk_sync::channel;
 
-/// The README's example is compiled and run.
+/// The examples of the README and of the memory model's page are compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/memory-model.md")]
+struct MemoryModel;

@@ -1,4 +1,7 @@
-//! Checks of Ropewalk's own sources, as a library of pure functions over texts; `tests/tidy.rs` runs them over the tree.
+//! Checks of Ropewalk's own sources and pages, as a library of pure functions over texts; `tests/` runs them over the tree.
+
+pub mod claims;
+pub mod shape;
 
 use std::collections::{BTreeMap, BTreeSet};
 
