@@ -28,6 +28,7 @@
 //! | run tasks | [`coroutine::spawn`], [`thread::spawn`], [`scope`], [`coroutine::spawn_local`] |
 //! | wait for tasks | [`JoinHandle::join`], [`JoinHandle::join_timeout`] |
 //! | end tasks | [`JoinHandle::cancel`], [`timeout`](fn@timeout), [`shield`] |
+//! | take turns without a scheduler | [`generator`] |
 //! | talk | [`channel`], [`sync`], [`net`] |
 //! | block | [`blocking`] |
 //! | run futures, or be awaited | [`future`] |
@@ -48,6 +49,7 @@
 
 pub mod coroutine;
 pub mod future;
+pub mod generator;
 pub mod net;
 pub mod sync;
 pub mod thread;

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `scope`, `timeout` | bounds in time: children that end with their block, code that ends by a deadline |
 //! | [`future`] | futures run by tasks; a handle is a future itself |
+//! | [`generator`] | functions that give values on the way |
 //! | [`coroutine`], [`thread`] | spawning, one face for each plan |
 //! | `runtime` | workers, start and end |
 //! | `spawn` | what every spawn does |
@@ -18,6 +19,7 @@
 pub mod coroutine;
 mod driver;
 pub mod future;
+pub mod generator;
 mod plan;
 mod runtime;
 mod scheduler;

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use ropewalk_sync::park::{self, Interrupt, Park, Unparker, Unwind, Wait, WaitReason};
+use ropewalk_sync::park::{self, Interrupt, Nested, Park, Unparker, Unwind, Wait, WaitReason};
 use ropewalk_sync::wait_list::WaitList;
 
 use crate::plan::coroutine::create_unchecked;
@@ -385,6 +385,7 @@ where
         failed: AtomicBool::new(false),
     });
     let scope = Scope { data, plan, stack_size, scope: PhantomData, env: PhantomData };
+    let _nested = Nested::enter();
     // Caught first; then the children are waited for, when this task no longer unwinds; then it goes on.
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     if result.is_err() {

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use ropewalk_sync::clock;
-use ropewalk_sync::park::{self, Unwind};
+use ropewalk_sync::park::{self, Nested, Unwind};
 
 /// The time of a [`timeout`] was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,7 @@ where
     F: FnOnce() -> T,
 {
     let Some(own) = clock::after(limit) else { return Ok(f()) };
+    let _nested = Nested::enter();
     let outer = park::current(|waiter, _| {
         let outer = waiter.timeout_deadline();
         waiter.set_timeout_deadline(Some(outer.map_or(own, |outer| outer.min(own))));
@@ -112,6 +113,7 @@ where
         }
     }
 
+    let _nested = Nested::enter();
     // A limit beyond the clock is as good as a century.
     let until = clock::after(limit).or_else(|| clock::after(Duration::from_secs(100 * 365 * 86_400)));
     let _restore = park::current(|waiter, _| {

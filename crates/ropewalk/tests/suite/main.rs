@@ -10,6 +10,7 @@ mod cancel;
 mod drivers;
 mod faults;
 mod futures;
+mod generators;
 mod lifetime;
 mod net;
 mod no_suspend;

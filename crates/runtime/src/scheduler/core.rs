@@ -45,8 +45,10 @@ pub(crate) struct Frame {
     pub(crate) timer: Cell<u32>,
     /// When it wants to be woken at the latest, in the clock's nanoseconds.
     pub(crate) wake_at: Cell<u64>,
-    /// What the overflow report says.
-    pub(crate) running: Running,
+    /// What the overflow report says of the coroutine itself.
+    pub(crate) own: Running,
+    /// What runs when it does: itself, or the generator in whose body it waits. Kept here while it does not run.
+    pub(crate) innermost: Cell<*const Running>,
 }
 
 const _: () =
@@ -110,7 +112,7 @@ impl Core {
         frame: NonNull<u8>,
         coroutine: Coroutine<(), Command, (), Stack>,
         live: u32,
-        running: Running,
+        own: Running,
     ) {
         let frame = frame.cast::<Frame>();
         // SAFETY: `Stack::frame` promises room and alignment, and nobody else uses it while the stack is taken.
@@ -121,8 +123,11 @@ impl Core {
                 live: Cell::new(live),
                 timer: Cell::new(NOWHERE),
                 wake_at: Cell::new(NEVER),
-                running,
+                own,
+                innermost: Cell::new(ptr::null()),
             });
+            let frame = frame.as_ref();
+            frame.innermost.set(&raw const frame.own);
         }
         self.frame.set(frame.as_ptr());
     }

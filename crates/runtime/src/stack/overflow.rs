@@ -1,28 +1,38 @@
-//! Says which coroutine has overflowed its stack, before the process aborts.
+//! Says which coroutine, or generator, has overflowed its stack, before the process aborts.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::panic::Location;
 
 use ropewalk_sys::segv;
 
-/// What the handler has to know of the coroutine that runs, without following more than one pointer.
+/// Who runs on a stack.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Runner {
+    /// The coroutine with this number.
+    Coroutine(u64),
+    Generator,
+}
+
+/// What the handler has to know of what runs, without following more than one pointer.
 pub(crate) struct Running {
-    pub(crate) guard: std::ops::Range<usize>,
+    pub(crate) guard: Range<usize>,
     pub(crate) usable: usize,
-    pub(crate) id: u64,
-    /// Points into the task, which lives while it runs.
+    pub(crate) runner: Runner,
+    /// Points to what lives while it runs.
     pub(crate) name: Option<*const str>,
-    pub(crate) spawned_at: &'static Location<'static>,
+    pub(crate) made_at: &'static Location<'static>,
 }
 
 thread_local! {
-    /// The coroutine that runs on this thread. Without a destructor, so a signal handler may read it.
+    /// What runs on this thread, the innermost. Without a destructor, so a signal handler may read it.
     static RUNNING: Cell<*const Running> = const { Cell::new(std::ptr::null()) };
 }
 
-/// Says which coroutine runs on this thread from now on; null for none.
-pub(crate) fn set_running(running: *const Running) {
-    RUNNING.set(running);
+/// Says what runs on this thread from now on, null for nothing of ours; returns what did. It has to live until the next
+/// call.
+pub(crate) fn replace_running(running: *const Running) -> *const Running {
+    RUNNING.replace(running)
 }
 
 /// Prepares the process; each worker needs an alternate stack besides.
@@ -45,25 +55,35 @@ fn decimal(mut value: u64, buffer: &mut [u8; 20]) -> &str {
 
 fn report(address: usize) {
     let running = RUNNING.get();
-    // SAFETY: set by the worker of this thread to the coroutine that it runs, whose frame lives while it runs.
+    // SAFETY: set to what runs, by whoever runs it: a worker or a generator's `resume`. It stands at the top of the stack
+    // that is in use, and so lives until it is replaced.
     let Some(running) = (unsafe { running.as_ref() }) else { return };
     if !running.guard.contains(&address) {
         return;
     }
     let (mut id, mut line, mut size) = ([0; 20], [0; 20], [0; 20]);
-    // SAFETY: points into the task that runs.
+    // SAFETY: points into the task, or to what the generator owns, that runs.
     let name = running.name.map_or("unnamed", |name| unsafe { &*name });
+    let (runner, id, made, builder) = match running.runner {
+        Runner::Coroutine(number) => ("coroutine ", decimal(number, &mut id), "spawned", "coroutine"),
+        Runner::Generator => ("generator", "", "made", "generator"),
+    };
     segv::abort_with(&[
-        "\nropewalk: coroutine ",
-        decimal(running.id, &mut id),
+        "\nropewalk: ",
+        runner,
+        id,
         " (",
         name,
-        "), spawned at ",
-        running.spawned_at.file(),
+        "), ",
+        made,
+        " at ",
+        running.made_at.file(),
         ":",
-        decimal(running.spawned_at.line().into(), &mut line),
+        decimal(running.made_at.line().into(), &mut line),
         ", has overflowed its stack of ",
         decimal(running.usable as u64 / 1024, &mut size),
-        " KiB\nropewalk: give it more with coroutine::Builder::stack_size, or all of them with ROPEWALK_STACK\n",
+        " KiB\nropewalk: give it more with ",
+        builder,
+        "::Builder::stack_size, or all of them with ROPEWALK_STACK\n",
     ]);
 }

@@ -38,6 +38,7 @@ use crate::primitive::AtomicU32;
 
 mod reason;
 mod region;
+mod standing;
 mod thread;
 mod waiter;
 mod waker;
@@ -46,6 +47,7 @@ pub mod word;
 
 pub use self::reason::{Wait, WaitReason};
 pub use self::region::{assert_may_wait, no_suspend, no_suspend_at, regions};
+pub use self::standing::{Nested, Raising, Standing};
 pub use self::thread::{ThreadParker, adopt_thread};
 pub use self::waiter::{Waiter, unwinding_switches};
 pub use self::waker::waker_of;
@@ -194,23 +196,14 @@ impl Unwind {
 
     /// Raises it, without a panic message.
     pub fn raise(self) -> ! {
-        let task = Unparker::current();
-        task.0.waiter().begin_raise();
-        std::panic::resume_unwind(Box::new(Raised { unwind: self, task }))
+        std::panic::resume_unwind(Box::new(Raised { unwind: self, _raising: Raising::begin() }))
     }
 }
 
-/// The payload of an unwind that is no panic. It exists from the raise until whoever caught it drops it, so it tells
-/// such an unwind from a panic of the same task, whatever was raised and caught before ([`is_panicking`]).
+/// The payload of such an unwind.
 struct Raised {
     unwind: Unwind,
-    task: Unparker,
-}
-
-impl Drop for Raised {
-    fn drop(&mut self) {
-        self.task.0.waiter().end_raise();
-    }
+    _raising: Raising,
 }
 
 /// Why a wait is to end before what it waits for.

@@ -48,8 +48,10 @@ pub struct Waiter {
     cancel: AtomicU32,
     /// How often a cancellation, or an elapsed timeout, was raised.
     raised: AtomicU32,
-    /// How many of those are still under way: raised, and their payload not yet dropped by whoever caught it.
+    /// How many unwinds that are no panics are under way: raised, and their payload not yet dropped by whoever caught it.
     raising: AtomicU32,
+    /// How many blocks of its stack it is in that a generator must not yield out of.
+    nesting: AtomicU32,
     /// The number of the worker that runs it; [`NO_HOME`] for threads and before the start.
     home: AtomicU32,
     /// The deadline of the innermost `timeout`, in the clock's nanoseconds.
@@ -78,6 +80,7 @@ impl Waiter {
             cancel: AtomicU32::new(0),
             raised: AtomicU32::new(0),
             raising: AtomicU32::new(0),
+            nesting: AtomicU32::new(0),
             home: AtomicU32::new(NO_HOME),
             deadline: AtomicU64::new(NEVER),
             shield: AtomicU64::new(0),
@@ -189,10 +192,28 @@ impl Waiter {
         self.raising.fetch_sub(1, Relaxed);
     }
 
-    /// Owner: whether an interruption that was raised in the task is still under way.
+    /// Owner: how many unwinds that are no panics are under way in the task.
+    pub(super) fn raising(&self) -> u32 {
+        self.raising.load(Relaxed)
+    }
+
+    /// Owner: whether there are any.
     #[must_use]
     pub fn is_raising(&self) -> bool {
-        self.raising.load(Relaxed) > 0
+        self.raising() > 0
+    }
+
+    pub(super) fn enter(&self) {
+        self.nesting.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn leave(&self) {
+        self.nesting.fetch_sub(1, Relaxed);
+    }
+
+    /// Owner: in how many [`Nested`](super::Nested) blocks it is.
+    pub(super) fn nesting(&self) -> u32 {
+        self.nesting.load(Relaxed)
     }
 
     /// Owner: whether the task unwinds. `thread::panicking` speaks of the thread, on which other coroutines may have

@@ -237,9 +237,9 @@ impl Worker {
         let running = overflow::Running {
             guard: stack.guard(),
             usable: stack.usable(),
-            id: task.waiter().id(),
+            runner: overflow::Runner::Coroutine(task.waiter().id()),
             name: task.header().name().map(std::ptr::from_ref),
-            spawned_at: task.header().spawned_at(),
+            made_at: task.header().spawned_at(),
         };
         let frame = stack.frame();
         let body: *const dyn super::core::Runnable = Arc::as_ptr(task);
@@ -267,10 +267,10 @@ impl Worker {
         let current = Arc::as_ptr(&task) as *const dyn Park;
         // SAFETY: `task` lives in `live` while it is current, and what runs next on this thread is its code.
         let outside = unsafe { park::enter(NonNull::new(current.cast_mut()), Some(BUDGET)) };
-        overflow::set_running(&frame.running);
+        let outside_running = overflow::replace_running(frame.innermost.get());
         // SAFETY: only this function touches it, and the coroutine does not resume itself.
         let result = unsafe { (*frame.coroutine.get()).resume(()) };
-        overflow::set_running(std::ptr::null());
+        frame.innermost.set(overflow::replace_running(outside_running));
         // SAFETY: whoever was current before still is, outside of all coroutines.
         unsafe { park::enter(outside, None) };
         match result {
