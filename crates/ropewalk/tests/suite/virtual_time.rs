@@ -309,6 +309,8 @@ fn a_destructor_that_sleeps_while_its_task_unwinds_takes_virtual_time() {
         });
         coroutine::sleep(MINUTE);
         task.cancel();
+        coroutine::yield_now();
+        assert_eq!(now() - start, MINUTE, "its worker is not held up");
         assert!(task.join().unwrap_err().is_cancelled());
         assert_eq!(now() - start, HOUR + MINUTE);
     });
@@ -329,6 +331,19 @@ fn daemons_that_do_not_end_are_left_behind_after_the_limit_of_virtual_time() {
     });
     // Five seconds are the limit, and each turn takes one.
     assert!((4..=6).contains(&turns.load(SeqCst)), "{turns:?}");
+
+    let reached = Arc::new(AtomicBool::new(false));
+    simulated(|| {
+        let reached = reached.clone();
+        let patient = move || {
+            let _ = catch_unwind(|| coroutine::sleep(MINUTE));
+            shield(HOUR, || coroutine::sleep(MINUTE));
+            reached.store(true, SeqCst);
+        };
+        coroutine::Builder::new().daemon(true).spawn(patient).unwrap();
+        coroutine::sleep(Duration::from_secs(1));
+    });
+    assert!(!reached.load(SeqCst), "the clock went on beyond the limit");
 }
 
 #[test]
@@ -341,6 +356,18 @@ fn what_cannot_be_counted_is_never() {
         assert_eq!(now() - start, 2 * HOUR);
         coroutine::sleep(100 * 365 * 24 * HOUR);
         assert_eq!(now() - start, 2 * HOUR + 100 * 365 * 24 * HOUR);
+
+        let sleeper = coroutine::spawn(|| coroutine::sleep(1_000 * 365 * 24 * HOUR));
+        let before = now();
+        let (sender, receiver) = channel::bounded(0);
+        let stranger = std::thread::spawn(move || {
+            std::thread::sleep(A_WHILE);
+            sender.send(()).unwrap();
+        });
+        receiver.recv().unwrap();
+        assert!(now() - before < HOUR, "the clock jumped to the end of time");
+        sleeper.cancel();
+        stranger.join().unwrap();
     });
 }
 
