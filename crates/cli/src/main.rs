@@ -10,6 +10,7 @@ mod report;
 mod serve;
 mod size;
 mod text;
+mod tour;
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +32,7 @@ enum Command {
     Compare(Box<compare::Args>),
     Serve(Box<serve::Args>),
     Load(load::Args),
+    Tour(tour::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -45,6 +47,7 @@ fn main() -> std::process::ExitCode {
         Command::Compare(args) => compare::run(*args),
         Command::Serve(args) => serve::run(&args),
         Command::Load(args) => load::run(args),
+        Command::Tour(args) => tour::run(&args),
     };
     outcome
         .unwrap_or_else(|error| {
