@@ -1,6 +1,7 @@
 //! The `ropewalk` command: parse, run, exit code. What each verb does stands in its own module.
 
 mod compare;
+mod duration;
 mod exit_code;
 mod files;
 mod format;
@@ -9,6 +10,7 @@ mod parent;
 mod report;
 mod serve;
 mod size;
+mod slices;
 mod text;
 mod tour;
 
@@ -32,6 +34,7 @@ enum Command {
     Compare(Box<compare::Args>),
     Serve(Box<serve::Args>),
     Load(load::Args),
+    Slices(slices::Args),
     Tour(tour::Args),
 }
 
@@ -47,6 +50,7 @@ fn main() -> std::process::ExitCode {
         Command::Compare(args) => compare::run(*args),
         Command::Serve(args) => serve::run(&args),
         Command::Load(args) => load::run(args),
+        Command::Slices(args) => slices::run(&args, &mut std::io::stdout()),
         Command::Tour(args) => tour::run(&args),
     };
     outcome

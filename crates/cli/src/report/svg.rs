@@ -54,6 +54,19 @@ impl Svg {
         );
     }
 
+    /// A rectangle that tells `title` to whoever points at it.
+    pub(crate) fn rectangle(&mut self, class: &str, at: (f64, f64), size: (f64, f64), title: &str) {
+        let _ = writeln!(
+            self.text,
+            "<rect class=\"{class}\" x=\"{:.2}\" y=\"{:.1}\" width=\"{:.2}\" height=\"{:.1}\"><title>{}</title></rect>",
+            at.0,
+            at.1,
+            size.0,
+            size.1,
+            escape(title)
+        );
+    }
+
     /// A line of text.
     pub(crate) fn text(&mut self, class: &str, at: (f64, f64), anchor: Anchor, text: &str) {
         let anchor = match anchor {

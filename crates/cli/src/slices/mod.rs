@@ -1,0 +1,97 @@
+//! `ropewalk slices`: the time-slice arithmetic, simulated in virtual time and done for real.
+//!
+//! ```text
+//! args ──> simulate (coroutines in virtual time) ──> model ──┬─> show, page (text, HTML) over gantt (who had a core when)
+//!                                                            └─> JSON
+//!          real (threads and coroutines on CPUs) ──> differences (what the arithmetic and the machine do not share)
+//! ```
+//!
+//! `README.md` beside this file says how it is simulated and measured, and what the JSON holds.
+
+use std::error::Error;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::exit_code::ExitCode;
+use crate::files;
+
+mod args;
+mod differences;
+mod gantt;
+mod model;
+mod page;
+mod real;
+mod show;
+mod simulate;
+
+pub(crate) use args::Args;
+
+use self::args::Settings;
+use self::model::{Parameters, Policy, Run};
+use self::real::Real;
+
+/// What `schema` says in the JSON.
+const SCHEMA: u32 = 1;
+
+/// Everything, as it is written to `--json`.
+#[derive(Debug, Serialize)]
+struct Slices<'a> {
+    schema: u32,
+    parameters: &'a Parameters,
+    simulated: &'a [Run],
+    real: Option<&'a Real>,
+}
+
+/// Runs the command; its text goes to `out`.
+///
+/// # Errors
+/// No runtime can be built, a thread cannot be started or pinned, or something cannot be written; but nothing when
+/// whoever read `out` has gone.
+pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
+    let settings = match Settings::new(args) {
+        Ok(settings) => settings,
+        Err(message) => {
+            eprintln!("ropewalk slices: {message}");
+            return Ok(ExitCode::Usage);
+        }
+    };
+    let parameters = &settings.parameters;
+    let runs = simulate_all(parameters)?;
+    write(out, &(show::heading(parameters) + &show::simulated(parameters, &runs)))?;
+    let real = settings.real.then(|| Real::measure(parameters)).transpose()?;
+    if let Some(real) = &real {
+        write(out, &show::real(parameters, &runs, real))?;
+    }
+    if let Some(path) = &settings.json {
+        let all = Slices { schema: SCHEMA, parameters, simulated: &runs, real: real.as_ref() };
+        let mut json = serde_json::to_vec_pretty(&all)?;
+        json.push(b'\n');
+        files::save(path, &json)?;
+    }
+    if let Some(path) = &settings.html {
+        files::save(path, page::page(parameters, &runs, real.as_ref()).as_bytes())?;
+    }
+    Ok(ExitCode::Success)
+}
+
+/// Every policy on every number of cores. On one core a worker per core is one thread.
+fn simulate_all(parameters: &Parameters) -> io::Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for &cores in &parameters.cores {
+        for policy in [Policy::Threads, Policy::OneThread, Policy::WorkerPerCore] {
+            if cores > 1 || policy != Policy::WorkerPerCore {
+                runs.push(simulate::simulate(parameters, policy, cores)?);
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// Writes; that nobody reads any more is no error.
+fn write(out: &mut impl Write, text: &str) -> io::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
