@@ -4,7 +4,10 @@
 //! the standard output of a process.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+#[path = "../examples/co.rs"]
+mod co;
 #[path = "../examples/interleave.rs"]
 mod interleave;
 #[path = "../examples/producer.rs"]
@@ -14,11 +17,18 @@ mod steps;
 
 /// Set in the process that runs the example.
 const INSIDE: &str = "ROPEWALK_TEST_EXAMPLE";
+/// How long an example may take, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Has `example` run by the test `name`, in a process of its own, and looks at all that it prints.
 #[track_caller]
 fn assert_prints(name: &str, example: fn(), expected: &str) {
     if std::env::var_os(INSIDE).is_some() {
+        std::thread::spawn(|| {
+            std::thread::sleep(LIMIT);
+            eprintln!("the example hangs: aborted after {LIMIT:?}");
+            std::process::abort();
+        });
         return example();
     }
     let binary = std::env::current_exe().expect("this binary is there");
@@ -75,4 +85,24 @@ fn steps_prints_the_four_steps() {
 4. A goes on.
 ";
     assert_prints("steps_prints_the_four_steps", steps::main, expected);
+}
+
+/// Text 000: the program that fetches an id, and the name that belongs to it. All its ways print the same lines.
+#[test]
+fn co_prints_the_same_lines_four_times() {
+    let ways = [
+        "1. a generator, driven by hand",
+        "2. the same generator, driven by co",
+        "3. async/await",
+        "4. sequential code in a coroutine",
+    ];
+    let lines = "\
+Response { url: /id, status: 200 OK }
+7
+/name?id=7
+Response { url: /name?id=7, status: 200 OK }
+Ada
+";
+    let expected: String = ways.iter().map(|way| format!("== {way}\n{lines}")).collect();
+    assert_prints("co_prints_the_same_lines_four_times", co::main, &expected);
 }

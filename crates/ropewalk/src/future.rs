@@ -79,6 +79,26 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! # Where `await` comes from
+//! [`co`] drives a [generator](crate::generator) that yields futures: it awaits each, and resumes the generator with what it
+//! gave. JavaScript had it as a library before it had `await`; the example `co` writes one program all the ways.
+//!
+//! ```
+//! use std::pin::Pin;
+//! use ropewalk::coroutine;
+//! use ropewalk::future::{block_on, co};
+//! use ropewalk::generator::Generator;
+//!
+//! type Promise = Pin<Box<dyn Future<Output = Result<u32, ropewalk::JoinError>>>>;
+//!
+//! let steps = Generator::new(|yielder| {
+//!     let a: u32 = yielder.yield_(Box::pin(coroutine::spawn(|| 40)) as Promise).unwrap();
+//!     let b = yielder.yield_(Box::pin(coroutine::spawn(move || a / 20))).unwrap();
+//!     a + b
+//! });
+//! assert_eq!(block_on(co(steps)).unwrap(), 42);
+//! ```
+//!
 //! # What does not work
 //! - To wait in a poll. It would hold up the executor; in a coroutine it panics, because polls run in a
 //!   [`no_suspend`](crate::no_suspend) region. In `async` code `await` a handle, or use `try_lock`, `try_recv`, and the
@@ -89,4 +109,4 @@
 //!
 //! [`JoinHandle`]: crate::JoinHandle
 
-pub use ropewalk_runtime::future::{block_on, spawn_future};
+pub use ropewalk_runtime::future::{block_on, co, spawn_future};

@@ -35,7 +35,8 @@
 //!
 //! # Where a task may wait
 //! Only in functions whose documentation has a section *Waits*. Between two of them no other coroutine of the worker
-//! runs, so what [`coroutine::spawn_local`] shares in an `Rc` needs no lock.
+//! runs, so what [`coroutine::spawn_local`] shares in an `Rc` needs no lock. In a [`no_suspend`] region a coroutine's wait
+//! that would switch panics.
 //!
 //! What one task has seen of another: `docs/memory-model.md` in the repository.
 //!

@@ -1,5 +1,7 @@
 //! Futures both ways: see the module of the same name in the crate `ropewalk`.
 
+mod co;
+
 use std::panic::Location;
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -8,6 +10,8 @@ use ropewalk_sync::park::{self, Unparker, Wait, WaitReason};
 
 use crate::coroutine;
 use crate::task::join::JoinHandle;
+
+pub use self::co::co;
 
 /// Runs a future to its end, and gives its output. A coroutine gives its worker to others while the future is pending; a
 /// thread sleeps.

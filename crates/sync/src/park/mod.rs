@@ -46,7 +46,7 @@ mod watched;
 pub mod word;
 
 pub use self::reason::{Wait, WaitReason};
-pub use self::region::{assert_may_wait, no_suspend, no_suspend_at, regions};
+pub use self::region::{assert_may_wait, no_suspend, no_suspend_at};
 pub use self::standing::{Nested, Raising, Standing};
 pub use self::thread::{ThreadParker, adopt_thread};
 pub use self::waiter::{Waiter, unwinding_switches};
@@ -335,7 +335,7 @@ pub fn spend() {
         UNLIMITED => {}
         // The budget is put off where the task must not switch.
         0 => {
-            if regions() == 0 {
+            if region::regions() == 0 {
                 yield_now();
             }
         }

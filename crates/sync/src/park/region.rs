@@ -52,10 +52,7 @@ pub fn no_suspend_at<R>(began: &'static Location<'static>, f: impl FnOnce() -> R
 }
 
 /// In how many regions the calling task is.
-///
-/// A generator's body that was resumed inside of so many may give its stack back if it has begun none of its own.
-#[must_use]
-pub fn regions() -> u32 {
+pub(super) fn regions() -> u32 {
     with_existing(|waiter| waiter.map_or(0, super::Waiter::regions))
 }
 

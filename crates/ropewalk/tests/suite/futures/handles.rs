@@ -1,14 +1,16 @@
 //! A `JoinHandle` is a future.
 
 use std::future::poll_fn;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 use ropewalk::channel::bounded;
 use ropewalk::future::block_on;
-use ropewalk::{JoinHandle, coroutine};
+use ropewalk::{JoinHandle, coroutine, thread};
 
 use super::Counter;
 use crate::support::{LONG, Tracker, guarded, on_every_pair, on_every_plan, runtime, until};
@@ -166,7 +168,70 @@ fn no_end_is_missed() {
     });
 }
 
-/// A coroutine that could not start has ended too.
+/// A waker that does something when it is cloned.
+struct OnClone {
+    act: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    wakes: AtomicUsize,
+}
+
+impl OnClone {
+    const TABLE: RawWakerVTable =
+        RawWakerVTable::new(Self::clone, Self::wake, Self::wake_by_ref, Self::drop_waker);
+
+    fn waker(self: &Arc<Self>) -> Waker {
+        // SAFETY: the functions of the table own, give and take counts of this Arc; everything in it is Send and Sync.
+        unsafe { Waker::new(Arc::into_raw(self.clone()).cast(), &Self::TABLE) }
+    }
+
+    unsafe fn clone(pointer: *const ()) -> RawWaker {
+        // SAFETY: `waker`'s pointer, which lives as long as the waker.
+        let this = unsafe { ManuallyDrop::new(Arc::from_raw(pointer.cast::<Self>())) };
+        let act = this.act.lock().unwrap().take();
+        if let Some(act) = act {
+            act();
+        }
+        RawWaker::new(Arc::into_raw(Arc::clone(&this)).cast(), &Self::TABLE)
+    }
+
+    unsafe fn wake(pointer: *const ()) {
+        // SAFETY: `waker`'s pointer, and the waker's own count.
+        unsafe { Arc::from_raw(pointer.cast::<Self>()) }.wakes.fetch_add(1, SeqCst);
+    }
+
+    unsafe fn wake_by_ref(pointer: *const ()) {
+        // SAFETY: `waker`'s pointer, which lives as long as the waker.
+        unsafe { &*pointer.cast::<Self>() }.wakes.fetch_add(1, SeqCst);
+    }
+
+    unsafe fn drop_waker(pointer: *const ()) {
+        // SAFETY: `waker`'s pointer, and the waker's own count.
+        drop(unsafe { Arc::from_raw(pointer.cast::<Self>()) });
+    }
+}
+
+/// The poll has found the task running, and clones the waker to leave it there; just then the task ends.
+#[test]
+fn an_end_in_the_middle_of_a_poll_is_not_missed() {
+    guarded(|| {
+        let body = || {
+            let (open, gate) = bounded::<()>(0);
+            let mut task = coroutine::spawn(move || gate.recv().is_err());
+            let let_it_end = move || {
+                drop(open);
+                // Of what waits for the one worker, what was woken has had its turn after a few that are new.
+                (0..8).for_each(|_| coroutine::spawn(|| ()).join().unwrap());
+            };
+            let act: Box<dyn FnOnce() + Send> = Box::new(let_it_end);
+            let hook = Arc::new(OnClone { act: Mutex::new(Some(act)), wakes: AtomicUsize::new(0) });
+            let ready = poll(&mut task, &hook.waker()).is_ready();
+            assert!(hook.act.lock().unwrap().is_none(), "the waker was cloned");
+            assert!(task.is_finished());
+            assert!(ready || hook.wakes.load(SeqCst) == 1, "nobody would poll again");
+        };
+        runtime(1).run(|| thread::spawn(body).join()).unwrap();
+    });
+}
+
 #[test]
 fn the_end_of_a_runtime_reaches_a_handle() {
     guarded(|| {

@@ -1,5 +1,6 @@
 //! Futures in tasks, and tasks as futures.
 
+mod co;
 mod executors;
 mod handles;
 mod running;
