@@ -163,7 +163,7 @@ fn the_source_is_that_of_the_example() {
 fn the_locale_chooses_the_language_and_the_flag_wins() {
     let list = |variable: &str, value: &str, arguments: &str| {
         let mut command = ropewalk(arguments);
-        command.env(variable, value);
+        command.env("LANG", "C").env(variable, value);
         run(command).assert_code(0).stdout
     };
     let (english, chinese) = (list("LANG", "C", "tour"), list("LANG", "zh_CN.UTF-8", "tour"));
@@ -183,6 +183,33 @@ fn what_makes_no_sense_exits_with_2() {
     let ended = run(ropewalk("tour nowhere"));
     for topic in TOPICS {
         assert!(ended.stderr.contains(topic), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_program_that_fails_says_why_and_exits_with_1() {
+    let mut command = ropewalk("tour train");
+    command.env("ROPEWALK_DRIVER", "nonsense");
+    let ended = run(command).assert_code(1);
+    assert!(ended.stderr.contains("ROPEWALK_DRIVER"), "{}", ended.stderr);
+    assert!(!ended.stdout.contains("Why"), "nothing is explained that was not seen: {}", ended.stdout);
+}
+
+/// Without what Markdown and the line breaks add.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace()).collect()
+}
+
+#[test]
+fn the_chinese_sentences_are_those_of_the_page() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/seeds.zh-CN.md");
+    let page = std::fs::read_to_string(page).expect("the page on the texts");
+    let rows = ropewalk_tidy::claims::claims(&page).expect("rows");
+    let said: String = rows.iter().map(|row| plain(&row.quotation)).collect();
+    for topic in TOPICS {
+        let screen = run(ropewalk(&format!("tour {topic} --lang zh"))).assert_code(0).stdout;
+        let quote: String = screen.lines().map_while(|line| line.strip_prefix("> ")).map(plain).collect();
+        assert!(!quote.is_empty() && said.contains(&quote), "{topic}: {quote}");
     }
 }
 
