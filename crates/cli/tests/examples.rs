@@ -8,12 +8,6 @@ use std::time::Duration;
 
 #[path = "../examples/co.rs"]
 mod co;
-#[path = "../examples/interleave.rs"]
-mod interleave;
-#[path = "../examples/producer.rs"]
-mod producer;
-#[path = "../examples/steps.rs"]
-mod steps;
 
 /// Set in the process that runs the example.
 const INSIDE: &str = "ROPEWALK_TEST_EXAMPLE";
@@ -44,47 +38,6 @@ fn assert_prints(name: &str, example: fn(), expected: &str) {
     let printed = printed.and_then(|rest| rest.split_once(&format!("test {name} ... ok\n")));
     let (printed, _) = printed.unwrap_or_else(|| panic!("libtest's frame: {stdout}"));
     assert_eq!(printed, expected);
-}
-
-/// Text 004: A and B; what follows there, 1 to 6, are the line numbers of the page.
-#[test]
-fn interleave_prints_1_2_x_y_3_z() {
-    assert_prints("interleave_prints_1_2_x_y_3_z", interleave::main, "1\n2\nx\ny\n3\nz\n");
-}
-
-/// Text 004: the consumer and the producer, five rounds.
-#[test]
-fn producer_prints_the_fifteen_lines() {
-    let expected = "\
-[PRODUCER] Producing 1...
-[CONSUMER] Consuming 1...
-[PRODUCER] Consumer return: 200 OK
-[PRODUCER] Producing 2...
-[CONSUMER] Consuming 2...
-[PRODUCER] Consumer return: 200 OK
-[PRODUCER] Producing 3...
-[CONSUMER] Consuming 3...
-[PRODUCER] Consumer return: 200 OK
-[PRODUCER] Producing 4...
-[CONSUMER] Consuming 4...
-[PRODUCER] Consumer return: 200 OK
-[PRODUCER] Producing 5...
-[CONSUMER] Consuming 5...
-[PRODUCER] Consumer return: 200 OK
-";
-    assert_prints("producer_prints_the_fifteen_lines", producer::main, expected);
-}
-
-/// Text 000: the four steps of coroutines in JavaScript's main thread.
-#[test]
-fn steps_prints_the_four_steps() {
-    let expected = "\
-1. A begins to run.
-2. Half-way A pauses, and the right to run passes to B.
-3. Some time later B gives the right to run back.
-4. A goes on.
-";
-    assert_prints("steps_prints_the_four_steps", steps::main, expected);
 }
 
 /// Text 000: the program that fetches an id, and the name that belongs to it. All its ways print the same lines.

@@ -13,12 +13,21 @@ mod company;
 mod flat;
 #[path = "../../examples/hog.rs"]
 mod hog;
+#[path = "../../examples/interleave.rs"]
+mod interleave;
+#[path = "../../examples/producer.rs"]
+mod producer;
+#[path = "../../examples/steps.rs"]
+mod steps;
 #[path = "../../examples/train.rs"]
 mod train;
 
 /// A topic of the tour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Topic {
+    Interleave,
+    Producer,
+    Steps,
     Company,
     Train,
     Blocked,
@@ -62,6 +71,24 @@ impl Topic {
 
     fn parts(self) -> Parts {
         match self {
+            Self::Interleave => Parts {
+                program: interleave::main,
+                source: include_str!("../../examples/interleave.rs"),
+                en: include_str!("texts/en/interleave.md"),
+                zh: include_str!("texts/zh/interleave.md"),
+            },
+            Self::Producer => Parts {
+                program: producer::main,
+                source: include_str!("../../examples/producer.rs"),
+                en: include_str!("texts/en/producer.md"),
+                zh: include_str!("texts/zh/producer.md"),
+            },
+            Self::Steps => Parts {
+                program: steps::main,
+                source: include_str!("../../examples/steps.rs"),
+                en: include_str!("texts/en/steps.md"),
+                zh: include_str!("texts/zh/steps.md"),
+            },
             Self::Company => Parts {
                 program: company::main,
                 source: include_str!("../../examples/company.rs"),

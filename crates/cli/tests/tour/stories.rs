@@ -1,0 +1,95 @@
+//! What the programs show, by their own figures.
+
+use crate::support::bare;
+
+#[test]
+fn the_company_has_the_same_day_with_threads_and_with_coroutines() {
+    let expected = "\
+with threads:
+  alone    you mend Zhang's heating
+  alone    you change Li's light bulb
+  create   3 workers have their jobs; begun: 0
+  start    Wang takes the only wrench
+  start    Zhao needs it too: conflict; he waits in line
+  start    Sun needs it too: conflict; he waits for a message
+  join     you watch Wang for 20 ms: not done, he lacks a washer; you fetch it
+           Wang is done and puts the wrench back
+           Zhao was first in line, has it, and sends a message afterwards
+           Sun got the message and has the wrench
+  join     you wait for all three, however long it takes: done
+  daemon   Qian waters the plants, one after the other, for ever; you go home
+           Qian drops the can and goes too
+with coroutines: the same 13 lines, word for word
+";
+    assert_eq!(bare("company"), expected);
+}
+
+#[test]
+fn the_train_never_has_more_inside_than_may_be() {
+    let output = bare("train");
+    let (toilet, dining_car) = output.split_once("dining car").expect("two places");
+    for (place, limit, waiting) in [(toilet, 1, 3), (dining_car, 2, 2)] {
+        assert!(place.contains(&format!("most inside at once: {limit} of {limit}")), "{output}");
+        let count = |what: &str| place.matches(what).count();
+        assert_eq!((count("goes in"), count("leaves"), count(" waits")), (4, 4, waiting), "{output}");
+        for line in place.lines().filter(|line| line.contains("inside: ")) {
+            let (_, inside) = line.split_once("inside: ").expect("a list");
+            let (inside, _) = inside.split_once("waiting:").expect("another list");
+            assert!(inside.split_whitespace().count() <= limit, "{line}");
+        }
+        for passenger in ["Ann", "Bo", "Cai", "Dee"] {
+            assert_eq!(count(&format!("{passenger} goes in")), 1, "{output}");
+        }
+    }
+}
+
+#[test]
+fn a_blocked_worker_answers_no_click_and_the_others_do() {
+    let output = bare("blocked");
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines.len(), 4, "{output}");
+    assert!(lines[0].starts_with("std's read in a coroutine") && lines[0].contains("no answer"), "{output}");
+    for (line, how) in
+        lines[1..].iter().zip(["Ropewalk's", "std's read in blocking", "std's read in a thread"])
+    {
+        assert!(line.starts_with(how) && line.contains("click answered after"), "{output}");
+    }
+}
+
+#[test]
+fn beside_a_hog_a_coroutine_has_no_turn() {
+    let output = bare("hog");
+    let figures = |row: &str| -> (u64, f64) {
+        let line = output.lines().find_map(|line| line.strip_prefix(row)).expect(row);
+        let words: Vec<&str> = line.split_whitespace().collect();
+        (words[words.len() - 3].parse().unwrap(), words[words.len() - 2].parse().unwrap())
+    };
+    let (turns, longest_wait_ms) = figures("a coroutine that computes without a wait");
+    assert_eq!(turns, 0, "{output}");
+    assert!(longest_wait_ms >= 200.0, "{output}");
+    assert!(figures("the same with yield_now() in its loop").0 > 0, "{output}");
+    assert!(
+        output.contains("threads that compute, on") && output.contains("the kernel took the CPU"),
+        "{output}"
+    );
+}
+
+#[test]
+fn the_kernel_schedules_threads_and_no_coroutines() {
+    let output = bare("flat");
+    let (process, _) = output.strip_prefix("process ").unwrap().split_once(':').unwrap();
+    assert!(output.contains("1000 coroutines and 3 threads, all alive"), "{output}");
+    let rows: Vec<Vec<&str>> = output
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .filter(|words: &Vec<&str>| words.len() > 2 && words[2] == process)
+        .collect();
+    assert_eq!(rows[0][0], process, "the first is the process's main thread:\n{output}");
+    for name in ["anna", "ben", "carl"] {
+        assert_eq!(rows.iter().filter(|row| row[1] == name).count(), 1, "{output}");
+    }
+    assert!(rows.len() < 100, "a thousand coroutines, few threads:\n{output}");
+    assert!(output.contains(&format!("\n{} for the kernel to schedule", rows.len())), "{output}");
+    let switches: u64 = output.trim_end().rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(switches > 9_000, "each of 1000 yielded ten times:\n{output}");
+}
