@@ -9,6 +9,7 @@ mod blocking;
 mod cancel;
 mod drivers;
 mod faults;
+mod inspect;
 mod lifetime;
 mod net;
 mod scopes;

@@ -11,7 +11,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ropewalk_sync::park::{Park, ThreadParker, Waiter, Watched, adopt_thread};
+use ropewalk_sync::park::{Park, ThreadId, ThreadParker, Waiter, Watched, adopt_thread};
 use ropewalk_sys::poll::Interest;
 
 use crate::task::cell::{Cell, IntoPark, Joinable, Plan};
@@ -54,6 +54,10 @@ unsafe impl<F: FnOnce() -> T, T> Park for Cell<ThreadPlan, F, T> {
 
     fn poll(&self, fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
         self.plan.0.poll(fd, interest, deadline)
+    }
+
+    fn thread(&self) -> Option<ThreadId> {
+        self.plan.0.thread()
     }
 }
 

@@ -3,12 +3,14 @@
 //! | module | its job |
 //! |---|---|
 //! | [`core`] | the part of a coroutine that its worker touches |
+//! | [`live`] | the coroutines of a worker that have started |
 //! | [`timers`] | who is to be woken when |
 //! | [`remote`] | what other threads may touch of a worker |
 //! | [`shared`] | the workers of one runtime, and what they share |
 //! | [`worker`] | the loop |
 
 pub(crate) mod core;
+pub(crate) mod live;
 pub(crate) mod remote;
 pub(crate) mod shared;
 pub(crate) mod timers;

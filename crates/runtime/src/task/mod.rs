@@ -9,12 +9,13 @@ pub(crate) mod current;
 pub(crate) mod join;
 
 use std::any::Any;
+use std::num::NonZeroU64;
 use std::panic::Location;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use Ordering::{AcqRel, Acquire};
-use ropewalk_sync::park::{Park, Unparker, Wait, WaitReason};
+use ropewalk_sync::park::{self, Park, Unparker, Wait, WaitReason};
 use ropewalk_sync::wait_list::WaitList;
 use std::sync::atomic::Ordering;
 
@@ -61,6 +62,8 @@ type Daemons = Mutex<Vec<Weak<dyn Park>>>;
 pub(crate) struct Header {
     birth: Birth,
     spawned_at: &'static Location<'static>,
+    /// The number of the task that spawned it.
+    parent: Option<NonZeroU64>,
     state: AtomicU32,
     joiners: WaitList<()>,
     /// Children to be cancelled when it ends.
@@ -68,10 +71,12 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// Of a child of the task that calls.
     pub(crate) fn new(birth: Birth, spawned_at: &'static Location<'static>) -> Self {
         Self {
             birth,
             spawned_at,
+            parent: park::current_id().and_then(NonZeroU64::new),
             state: AtomicU32::new(0),
             joiners: WaitList::new(()),
             daemons: OnceLock::new(),
@@ -84,6 +89,10 @@ impl Header {
 
     pub(crate) fn spawned_at(&self) -> &'static Location<'static> {
         self.spawned_at
+    }
+
+    pub(crate) fn parent(&self) -> Option<u64> {
+        self.parent.map(NonZeroU64::get)
     }
 
     pub(crate) fn shared_name(&self) -> Option<Arc<str>> {

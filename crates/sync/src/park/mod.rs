@@ -31,17 +31,19 @@ use std::time::{Duration, Instant};
 
 use crate::primitive::AtomicU32;
 
+mod place;
 mod reason;
 mod thread;
 mod waiter;
 mod watched;
 pub mod word;
 
+pub use self::place::{Standing, forget_time, note_time};
 pub use self::reason::{Wait, WaitReason};
-pub use self::thread::{ThreadParker, adopt_thread};
-pub use self::waiter::{Waiter, unwinding_switches};
+pub use self::thread::{ThreadParker, adopt_thread, threads};
+pub use self::waiter::{Waiter, Waiting, unwinding_switches};
 pub use self::watched::{Home, Registration, Watched};
-pub use crate::primitive::interruptible;
+pub use crate::primitive::interruptible::{self, ThreadId};
 pub use ropewalk_sys::poll::Interest;
 /// How one plan sleeps and is woken. Implemented once for each plan, used only by this module.
 ///
@@ -78,6 +80,11 @@ pub unsafe trait Park: Send + Sync {
     /// # Errors
     /// What the kernel says.
     fn poll(&self, fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> io::Result<()>;
+
+    /// Threads: which one, once it runs.
+    fn thread(&self) -> Option<ThreadId> {
+        None
+    }
 }
 
 /// Wakes one task, once.
@@ -226,7 +233,7 @@ impl Interrupt {
                 let raised = current.waiter().count_raise();
                 if raised > 1 {
                     // A loop that swallows the unwind must not hog its worker.
-                    current.yield_now();
+                    current.waiter().yield_now(current);
                 }
                 if raised == 100 {
                     tracing::warn!(
@@ -300,6 +307,12 @@ pub(crate) fn identity() -> (u64, u32) {
     with_existing(|waiter| waiter.map_or((0, 0), |waiter| (waiter.id(), waiter.home())))
 }
 
+/// The number of the task that calls; `None` on a thread that never waited.
+#[must_use]
+pub fn current_id() -> Option<u64> {
+    with_existing(|waiter| waiter.map(Waiter::id))
+}
+
 /// The words of the current task, and the task itself where somebody spawned it.
 pub fn current<R>(f: impl FnOnce(&Waiter, Option<&(dyn Any + Send + Sync)>) -> R) -> R {
     with_current(|current| f(current.waiter(), current.task()))
@@ -330,7 +343,7 @@ pub fn yield_now() {
     let wait = Wait::new(WaitReason::Sleep);
     let interrupt = with_current(|current| {
         if !current.waiter().is_unwinding() {
-            current.yield_now();
+            current.waiter().yield_now(current);
         }
         current.waiter().interruption(&wait)
     });
