@@ -8,12 +8,14 @@
 //! | [`future`] | futures run by tasks; a handle is a future itself |
 //! | [`generator`] | functions that give values on the way |
 //! | [`coroutine`], [`thread`] | spawning, one face for each plan |
+//! | [`inspect`] | what every task does |
 //! | `runtime` | workers, start and end |
 //! | `spawn` | what every spawn does |
 //! | `plan` | what it takes to run a task as a thread, as a coroutine, on the blocking pool |
 //! | `scheduler` | which coroutine runs next, on which worker |
 //! | `driver` | which descriptors became ready |
 //! | `stack` | the memory that coroutines run on |
+//! | `stack_trace` | from a stack to the names of the calls |
 //! | `task` | what a task is: closure in, result out, handle |
 
 pub mod coroutine;
@@ -26,6 +28,7 @@ mod scheduler;
 mod scope;
 mod spawn;
 mod stack;
+mod stack_trace;
 mod task;
 pub mod thread;
 mod timeout;

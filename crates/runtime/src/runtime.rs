@@ -347,9 +347,14 @@ impl Drop for Shared {
     }
 }
 
-/// How often coroutines were resumed in this process, up to a few dozen that workers have not yet written down.
-pub(crate) fn coroutine_switches() -> u64 {
+/// The runtimes of this process.
+pub(crate) fn all() -> Vec<Arc<Shared>> {
     let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
-    let alive: u64 = runtimes.iter().filter_map(Weak::upgrade).map(|runtime| runtime.switches()).sum();
+    runtimes.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// How often coroutines were resumed in this process.
+pub(crate) fn coroutine_switches() -> u64 {
+    let alive: u64 = all().iter().map(|runtime| runtime.switches()).sum();
     alive + PAST_SWITCHES.load(Relaxed)
 }

@@ -94,6 +94,13 @@ pub fn instant(nanos: u64) -> Option<Instant> {
     (nanos != NEVER).then(|| epoch() + Duration::from_nanos(nanos))
 }
 
+/// Nanoseconds of real time since some moment in the past, a few milliseconds late, for next to nothing: for notes of
+/// when something happened, and for nothing that has to be exact.
+#[must_use]
+pub fn coarse_nanos() -> u64 {
+    u64::try_from(ropewalk_sys::clock::coarse().as_nanos()).unwrap_or(NEVER)
+}
+
 /// A thread lives by another clock until this is dropped.
 #[derive(Debug)]
 #[must_use = "dropping it leaves the clock"]

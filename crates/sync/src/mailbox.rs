@@ -105,6 +105,13 @@ impl<M> Mailbox<M> {
         }
     }
 
+    /// Anybody: calls `look` with what was posted and not yet collected, under the lock.
+    pub fn look(&self, look: impl FnOnce(&[M])) {
+        if let Some(messages) = &*lock(&self.messages) {
+            look(messages);
+        }
+    }
+
     /// Owner: says that it goes to sleep. `false` if there is something to do: then it must not.
     pub fn fall_asleep(&self, anything_else: impl FnOnce() -> bool) -> bool {
         // W1. An exchange, so that the posters' exchanges come before it or after it.

@@ -154,6 +154,13 @@ impl ThreadId {
         unblock();
         Self(rustix::thread::gettid().as_raw_nonzero().get())
     }
+
+    /// The name that the kernel knows it by; `None` once it has ended.
+    #[must_use]
+    pub fn name(self) -> Option<String> {
+        let name = std::fs::read_to_string(format!("/proc/self/task/{}/comm", self.0)).ok()?;
+        Some(name.trim_end().to_owned())
+    }
 }
 
 /// Ends the call of this module that the thread is in, or about to make, if its word is no longer [`SUSPENDED`] (change

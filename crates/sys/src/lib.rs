@@ -9,12 +9,15 @@ compile_error!(
     "Ropewalk needs Linux on x86-64 or aarch64: it is built on io_uring or epoll, futexes and ppoll."
 );
 
+pub mod clock;
+pub mod context;
 pub mod epoll;
 pub mod eventfd;
 pub mod futex;
 pub mod interruptible;
 pub mod limits;
 pub mod memory;
+pub mod objects;
 pub mod poll;
 pub mod segv;
 pub mod uring;

@@ -11,6 +11,7 @@ mod drivers;
 mod faults;
 mod futures;
 mod generators;
+mod inspect;
 mod lifetime;
 mod net;
 mod no_suspend;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use ropewalk_sync::park::{Park, ThreadParker, Waiter, Watched, adopt_thread, waker_of};
+use ropewalk_sync::park::{Park, ThreadId, ThreadParker, Waiter, Watched, adopt_thread, waker_of};
 use ropewalk_sys::poll::Interest;
 
 use crate::scheduler::shared::Outside;
@@ -61,6 +61,10 @@ unsafe impl<F: FnOnce() -> T, T> Park for Cell<ThreadPlan, F, T> {
 
     fn poll(&self, fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
         self.plan.0.poll(fd, interest, deadline)
+    }
+
+    fn thread(&self) -> Option<ThreadId> {
+        self.plan.0.thread()
     }
 }
 

@@ -3,6 +3,7 @@
 //! | module | its job |
 //! |---|---|
 //! | [`core`] | the part of a coroutine that its worker touches |
+//! | [`live`] | the coroutines of a worker that have started |
 //! | [`timers`] | who is to be woken when |
 //! | [`remote`] | what other threads may touch of a worker |
 //! | [`schedule`] | which one, of those that can |
@@ -11,6 +12,7 @@
 //! | [`worker`] | the loop |
 
 pub(crate) mod core;
+pub(crate) mod live;
 pub(crate) mod remote;
 pub(crate) mod schedule;
 pub(crate) mod shared;

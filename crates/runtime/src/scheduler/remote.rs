@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering:
 use std::sync::{Arc, OnceLock};
 
 use crossbeam_deque::Stealer;
+use crossbeam_utils::CachePadded;
+use ropewalk_sync::channel::Sender;
 use ropewalk_sync::mailbox::{Mailbox, Posted};
-use ropewalk_sync::park::Home;
+use ropewalk_sync::park::{Home, ThreadId};
 use ropewalk_sys::epoll::Epoll;
 use ropewalk_sys::eventfd::EventFd;
 
 use super::core::Ready;
+use super::live::Live;
 use super::worker;
 
 /// What is posted to a worker.
@@ -22,6 +25,40 @@ pub(crate) enum Message {
     Fresh(Ready),
     /// A descriptor that it watches is being closed.
     Forget(u64),
+    /// Somebody asks which coroutines in its queue have not started. The answer has the worker's number; there is room for it.
+    Census(Sender<(u32, Vec<Ready>)>),
+}
+
+/// What a worker does, for who watches it. In a cache line of its own, because it changes at every switch.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    /// The number of the coroutine that it has resumed last; 0 while it sleeps.
+    running: AtomicU64,
+    switches: AtomicU64,
+}
+
+impl Pulse {
+    /// The worker: resumes this coroutine, and has resumed so many now.
+    #[inline]
+    pub(super) fn beat(&self, switches: u64, id: u64) {
+        self.switches.store(switches, Relaxed);
+        self.running.store(id, Relaxed);
+    }
+
+    /// The worker: is about to sleep.
+    pub(super) fn rest(&self) {
+        self.running.store(0, Relaxed);
+    }
+
+    /// The number of the coroutine that it runs, or has run last.
+    pub(crate) fn running(&self) -> Option<u64> {
+        Some(self.running.load(Relaxed)).filter(|id| *id != 0)
+    }
+
+    /// How often it has resumed a coroutine.
+    pub(crate) fn switches(&self) -> u64 {
+        self.switches.load(Relaxed)
+    }
 }
 
 /// A worker, as others see it.
@@ -32,8 +69,11 @@ pub(crate) struct Remote {
     pub(crate) stealer: Stealer<Ready>,
     /// Coroutines that it has started, and entries in its queue of unstarted ones: what placement goes by.
     pub(crate) load: AtomicUsize,
-    /// Resumptions so far, as of the last time that the worker wrote them down.
-    pub(crate) switches: AtomicU64,
+    pub(crate) pulse: CachePadded<Pulse>,
+    /// The coroutines that it has started and that have not ended.
+    pub(crate) live: Live,
+    /// The worker's thread, once it runs.
+    thread: OnceLock<ThreadId>,
     /// Lets others stop watching a descriptor, where the driver can be used from anywhere.
     epoll: OnceLock<Arc<Epoll>>,
     closed: AtomicBool,
@@ -48,7 +88,9 @@ impl Remote {
             waker: EventFd::new()?,
             stealer,
             load: AtomicUsize::new(0),
-            switches: AtomicU64::new(0),
+            pulse: CachePadded::default(),
+            live: Live::default(),
+            thread: OnceLock::new(),
             epoll: OnceLock::new(),
             closed: AtomicBool::new(false),
         })
@@ -73,6 +115,16 @@ impl Remote {
             }
             Posted::Closed(message) => Err(message),
         }
+    }
+
+    /// The worker: says that the calling thread is its own.
+    pub(super) fn bind(&self) {
+        let _ = self.thread.set(ThreadId::current());
+    }
+
+    /// Its thread, once it runs.
+    pub(crate) fn thread(&self) -> Option<ThreadId> {
+        self.thread.get().copied()
     }
 
     /// Wakes the worker if it sleeps. `false` if it does not, or somebody else does it.

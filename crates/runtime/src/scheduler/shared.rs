@@ -118,7 +118,7 @@ impl Shared {
     }
 
     pub(crate) fn switches(&self) -> u64 {
-        self.remotes.iter().map(|remote| remote.switches.load(Relaxed)).sum()
+        self.remotes.iter().map(|remote| remote.pulse.switches()).sum()
     }
 }
 

@@ -9,13 +9,14 @@ pub(crate) mod current;
 pub(crate) mod join;
 
 use std::any::Any;
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 
 use Ordering::{AcqRel, Acquire};
-use ropewalk_sync::park::{Park, Unparker, Wait, WaitReason};
+use ropewalk_sync::park::{self, Park, Unparker, Wait, WaitReason};
 use ropewalk_sync::wait_list::WaitList;
 use std::sync::atomic::Ordering;
 
@@ -62,6 +63,8 @@ type Daemons = Mutex<Vec<Weak<dyn Park>>>;
 pub(crate) struct Header {
     birth: Birth,
     spawned_at: &'static Location<'static>,
+    /// The number of the task that spawned it.
+    parent: Option<NonZeroU64>,
     state: AtomicU32,
     /// Who joins it; and what to wake at the end, if its handle was polled as a future.
     joiners: WaitList<Option<Waker>>,
@@ -70,10 +73,12 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// Of a child of the task that calls.
     pub(crate) fn new(birth: Birth, spawned_at: &'static Location<'static>) -> Self {
         Self {
             birth,
             spawned_at,
+            parent: park::current_id().and_then(NonZeroU64::new),
             state: AtomicU32::new(0),
             joiners: WaitList::new(None),
             daemons: OnceLock::new(),
@@ -86,6 +91,10 @@ impl Header {
 
     pub(crate) fn spawned_at(&self) -> &'static Location<'static> {
         self.spawned_at
+    }
+
+    pub(crate) fn parent(&self) -> Option<u64> {
+        self.parent.map(NonZeroU64::get)
     }
 
     pub(crate) fn shared_name(&self) -> Option<Arc<str>> {

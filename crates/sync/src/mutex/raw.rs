@@ -65,6 +65,9 @@ pub(super) struct RawMutex {
 }
 
 impl RawMutex {
+    #[cfg(not(loom))]
+    pub(super) const TASK_OFFSET: usize = std::mem::offset_of!(Self, task);
+
     const_unless_loom! {
         /// Free.
         pub(super) fn new() -> Self {

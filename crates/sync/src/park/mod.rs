@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 
 use crate::primitive::AtomicU32;
 
+mod place;
 mod reason;
 mod region;
 mod standing;
@@ -45,14 +46,15 @@ mod waker;
 mod watched;
 pub mod word;
 
+pub use self::place::{Snapshot, forget_time, note_time};
 pub use self::reason::{Wait, WaitReason};
 pub use self::region::{assert_may_wait, no_suspend, no_suspend_at};
 pub use self::standing::{Nested, Raising, Standing};
-pub use self::thread::{ThreadParker, adopt_thread};
-pub use self::waiter::{Waiter, unwinding_switches};
+pub use self::thread::{ThreadParker, adopt_thread, threads};
+pub use self::waiter::{Waiter, Waiting, unwinding_switches};
 pub use self::waker::waker_of;
 pub use self::watched::{Home, Registration, Watched};
-pub use crate::primitive::interruptible;
+pub use crate::primitive::interruptible::{self, ThreadId};
 pub use ropewalk_sys::poll::Interest;
 
 /// How one plan sleeps and is woken. Implemented once for each plan, used only by this module.
@@ -93,6 +95,11 @@ pub unsafe trait Park: Send + Sync {
     /// # Errors
     /// What the kernel says.
     fn poll(&self, fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> io::Result<()>;
+
+    /// Threads: which one, once it runs.
+    fn thread(&self) -> Option<ThreadId> {
+        None
+    }
 }
 
 /// Wakes one task, once.
@@ -245,7 +252,7 @@ impl Interrupt {
                 let raised = current.waiter().count_raise();
                 if raised > 1 && current.waiter().regions() == 0 {
                     // A loop that swallows the unwind must not hog its worker.
-                    current.yield_now();
+                    current.waiter().yield_now(current);
                 }
                 if raised == 100 {
                     tracing::warn!(
@@ -319,6 +326,12 @@ pub(crate) fn identity() -> (u64, u32) {
     with_existing(|waiter| waiter.map_or((0, 0), |waiter| (waiter.id(), waiter.home())))
 }
 
+/// The number of the task that calls; `None` on a thread that never waited.
+#[must_use]
+pub fn current_id() -> Option<u64> {
+    with_existing(|waiter| waiter.map(Waiter::id))
+}
+
 /// The words of the current task, and the task itself where somebody spawned it.
 pub fn current<R>(f: impl FnOnce(&Waiter, Option<&(dyn Any + Send + Sync)>) -> R) -> R {
     with_current(|current| f(current.waiter(), current.task()))
@@ -360,7 +373,7 @@ pub fn yield_now() {
         let waiter = current.waiter();
         let forbidden = waiter.forbids(&wait);
         if forbidden.is_none() && !waiter.is_unwinding() {
-            current.yield_now();
+            waiter.yield_now(current);
         }
         waiter.interruption(&wait).or(forbidden)
     });

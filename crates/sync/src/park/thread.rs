@@ -1,10 +1,11 @@
 //! Waiting on an OS thread: in a system call of its own.
 
 use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -86,6 +87,21 @@ unsafe impl Park for ThreadParker {
         // Ready, late or interrupted: the caller tries its operation, and looks at the clock and at who called it.
         polled.map(drop)
     }
+
+    fn thread(&self) -> Option<ThreadId> {
+        self.thread.get().copied()
+    }
+}
+
+/// The threads that are tasks, by their numbers. std's lock: a thread starts and ends here a few thousand times a second
+/// at most, and the kernel takes longer over it.
+static THREADS: Mutex<BTreeMap<u64, Weak<dyn Park>>> = Mutex::new(BTreeMap::new());
+
+/// The threads of this process that are tasks: those that were spawned as such and run, and those that have waited.
+#[must_use]
+pub fn threads() -> Vec<Arc<dyn Park>> {
+    let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    threads.values().filter_map(Weak::upgrade).collect()
 }
 
 /// Holds the thread's own parker for as long as the thread lives.
@@ -93,6 +109,9 @@ struct Own(OnceCell<Arc<dyn Park>>);
 
 impl Drop for Own {
     fn drop(&mut self) {
+        if let Some(parker) = self.0.get() {
+            THREADS.lock().unwrap_or_else(PoisonError::into_inner).remove(&parker.waiter().id());
+        }
         // Destructors of other thread-locals that still wait get a parker of their own.
         let _ = CURRENT.try_with(|current| current.set(None));
     }
@@ -106,7 +125,12 @@ crate::primitive::thread_local! {
 pub fn adopt_thread(parker: Arc<dyn Park>) {
     let pointer = Arc::as_ptr(&parker);
     let kept = OWN.try_with(|own| own.0.set(parker.clone()).is_ok()).unwrap_or(false);
-    if !kept {
+    if kept {
+        // Only now: who has it from there may hold it for longer than the spawner, whose closure is in it, until the
+        // thread runs.
+        let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.insert(parker.waiter().id(), Arc::downgrade(&parker));
+    } else {
         // The thread is ending, or has waited before: the parker has to live as long as it can be current, for ever.
         std::mem::forget(parker);
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use Ordering::{Acquire, Relaxed, Release};
 
+use super::place::{Place, Snapshot};
 use super::reason::{Wait, WaitReason};
 use super::word::{Owed, Sleep, WakeWord};
 use super::{Interrupt, Park, Unwind};
@@ -67,7 +68,20 @@ pub struct Waiter {
     id: u64,
     reason: AtomicU8,
     coroutine: bool,
+    place: Place,
     sleeper: Sleeper,
+}
+
+/// What a task waits for: a snapshot, by the time it is read it may be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// Why it waits.
+    pub reason: WaitReason,
+    /// The address of what it waits for; 0 where there is no such thing.
+    pub object: usize,
+    /// When the wait began, by [`coarse_nanos`](crate::clock::coarse_nanos).
+    pub since: u64,
 }
 
 impl Waiter {
@@ -90,6 +104,7 @@ impl Waiter {
             id: NEXT.fetch_add(1, Relaxed),
             reason: AtomicU8::new(0),
             coroutine,
+            place: Place::default(),
             sleeper: Sleeper::current(),
         }
     }
@@ -340,19 +355,44 @@ impl Waiter {
         must_stay.then_some(Interrupt::MustStay(wait.reason))
     }
 
+    /// Owner: waits from now on, called from the frame that does not return before [`end_wait`](Self::end_wait).
+    #[inline(always)]
     pub(super) fn begin_wait(&self, wait: &Wait) {
         self.object.store(wait.object, Relaxed);
         self.reason.store(wait.reason as u8, Relaxed);
+        self.place.enter();
     }
 
+    #[inline(always)]
     pub(super) fn end_wait(&self) {
+        self.place.leave();
         self.reason.store(0, Relaxed);
     }
 
-    /// Why it waits, if it does. A snapshot: by the time it is read it may be over.
+    /// Owner: lets others run, and is ready meanwhile.
+    pub(super) fn yield_now(&self, current: &dyn Park) {
+        self.place.enter_briefly();
+        current.yield_now();
+        self.place.leave();
+    }
+
+    /// What it waits for, if it sleeps. A snapshot.
     #[must_use]
-    pub fn reason(&self) -> Option<WaitReason> {
-        WaitReason::from_u8(self.reason.load(Relaxed))
+    pub fn waiting(&self) -> Option<Waiting> {
+        let reason = WaitReason::from_u8(self.reason.load(Relaxed)).filter(|_| self.word.is_asleep())?;
+        Some(Waiting { reason, object: self.object.load(Relaxed), since: self.place.since() })
+    }
+
+    /// Where its stack can be read from, unless it runs. The copy is true if it [stands still](Self::is_still) afterwards.
+    #[must_use]
+    pub fn standing(&self) -> Option<Snapshot> {
+        self.place.read()
+    }
+
+    /// Whether it has not run since it stood there.
+    #[must_use]
+    pub fn is_still(&self, standing: &Snapshot) -> bool {
+        self.place.is_still(standing)
     }
 
     /// An infallible wait of a coroutine that unwinds: see the module's "While a task unwinds".

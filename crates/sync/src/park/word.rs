@@ -102,6 +102,11 @@ impl WakeWord {
         self.0.load(Relaxed) == NOTIFIED
     }
 
+    /// Anybody: whether the owner sleeps, and nobody has called it.
+    pub(super) fn is_asleep(&self) -> bool {
+        matches!(self.0.load(Relaxed), SUSPENDED | BLOCKED)
+    }
+
     /// Anybody: leaves a wake-up, and tells what else is owed to the owner.
     #[must_use]
     pub fn notify(&self) -> Owed {

@@ -112,7 +112,7 @@ impl<T: Send + 'static> Task<T> {
     }
 
     pub(crate) fn until_waiting(&self, reason: WaitReason) {
-        until(|| self.parker.waiter().reason() == Some(reason));
+        until(|| self.parker.waiter().waiting().is_some_and(|waiting| waiting.reason == reason));
     }
 
     /// Until it has gone to sleep so many times.

@@ -10,7 +10,7 @@ pub(crate) mod waits;
 pub(crate) mod watchdog;
 
 pub(crate) use asleep::Spot;
-pub(crate) use plan::{Plan, drivers, on_driver, on_every_pair, on_every_plan, runtime};
+pub(crate) use plan::{PLANS, Plan, drivers, on_driver, on_every_pair, on_every_plan, runtime};
 pub(crate) use tracker::Tracker;
 pub(crate) use watchdog::guarded;
 

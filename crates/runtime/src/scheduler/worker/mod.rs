@@ -38,7 +38,7 @@ use crate::task;
 mod simulated;
 
 /// How many coroutines run between two looks at the kernel and the clock.
-const TURNS_PER_LOOK: u32 = 64;
+const TURNS_PER_LOOK: u64 = 64;
 /// How many operations that need not wait a coroutine may do in one turn.
 const BUDGET: u32 = 128;
 /// How long to spin before sleeping, at most, in rounds of the processor's pause.
@@ -84,17 +84,16 @@ pub(crate) struct Worker {
     seeded: bool,
     /// Coroutines that have not started; other workers steal here.
     fresh: crossbeam_deque::Worker<Ready>,
-    live: RefCell<Vec<Ready>>,
     timers: RefCell<Timers>,
     stacks: RefCell<stack::Pool>,
     driver: RefCell<Box<dyn Driver>>,
     sources: RefCell<Sources>,
     events: RefCell<Vec<Event>>,
     mail: RefCell<Vec<Message>>,
-    turn: Cell<u32>,
+    /// How often it has resumed a coroutine.
+    turn: Cell<u64>,
     /// The turn at which the kernel and the clock were last looked at.
-    looked_at: Cell<u32>,
-    switches: Cell<u64>,
+    looked_at: Cell<u64>,
     spin: Cell<u32>,
     trimmed_at: Cell<Instant>,
     offered_at: Cell<Option<Instant>>,
@@ -119,7 +118,6 @@ impl Worker {
             shared,
             remote,
             fresh,
-            live: RefCell::default(),
             timers: RefCell::default(),
             stacks: RefCell::default(),
             driver: RefCell::new(driver),
@@ -128,7 +126,6 @@ impl Worker {
             mail: RefCell::default(),
             turn: Cell::new(0),
             looked_at: Cell::new(0),
-            switches: Cell::new(0),
             spin: Cell::new(0),
             trimmed_at: Cell::new(clock::now()),
             offered_at: Cell::new(None),
@@ -141,9 +138,11 @@ impl Worker {
     /// Runs coroutines on this thread until the runtime closes and all of them have ended.
     pub(crate) fn run_until_closed(&self) {
         WORKER.set(Some(NonNull::from(self)));
+        self.remote.bind();
+        park::note_time();
         let mut deadline = None;
         loop {
-            if self.turn.get().wrapping_sub(self.looked_at.get()) >= TURNS_PER_LOOK {
+            if self.turn.get() - self.looked_at.get() >= TURNS_PER_LOOK {
                 self.look();
                 // Here too: a coroutine that swallows its cancellation is always ready, so there is no idle moment.
                 if self.shared.is_closing() && self.close_down(&mut deadline) {
@@ -167,6 +166,7 @@ impl Worker {
             self.idle();
         }
         WORKER.set(None);
+        park::forget_time();
         let unread = self.remote.close().into_iter().filter_map(|message| match message {
             Message::Fresh(task) => Some(task),
             _ => None,
@@ -184,7 +184,6 @@ impl Worker {
             source.signal(Interest::Read);
             source.signal(Interest::Write);
         }
-        self.write_down();
     }
 
     fn next(&self) -> Option<Ready> {
@@ -250,9 +249,7 @@ impl Worker {
             unsafe { task.core().frame() }.yielder.set(yielder);
             task.execute();
         });
-        let mut live = self.live.borrow_mut();
-        let place = u32::try_from(live.len()).expect("fewer coroutines than stacks");
-        live.push(task.clone());
+        let place = self.remote.live.push(task.clone());
         // SAFETY: `Core`, rule 2: claimed just now; the frame's room is in the coroutine's stack.
         unsafe { core.set_frame(frame, coroutine, place, running) };
         true
@@ -260,8 +257,9 @@ impl Worker {
 
     /// Runs `task` until it waits, yields or ends. All that has to be put in place for a coroutine, and back, is here.
     fn run(&self, task: Ready) {
-        self.turn.set(self.turn.get().wrapping_add(1));
-        self.switches.set(self.switches.get() + 1);
+        let turn = self.turn.get() + 1;
+        self.turn.set(turn);
+        self.remote.pulse.beat(turn, task.waiter().id());
         // SAFETY: `Core`, rule 2: what is in `ready`, or was started, is this worker's.
         let frame = unsafe { task.core().frame() };
         let current = Arc::as_ptr(&task) as *const dyn Park;
@@ -288,14 +286,8 @@ impl Worker {
         // SAFETY: the coroutine has returned, and `frame` is not used any more.
         let stack = unsafe { task.core().take_coroutine() }.into_stack();
         self.stacks.borrow_mut().give_back(stack);
-        let mut live = self.live.borrow_mut();
-        let gone = live.swap_remove(place);
-        if let Some(moved) = live.get(place) {
-            // SAFETY: `Core`, rule 2: everything in `live` is this worker's.
-            unsafe { moved.core().frame() }.live.set(place as u32);
-        }
-        drop(live);
-        drop(gone);
+        // SAFETY: `Core`, rule 2: everything in `live` is this worker's.
+        drop(self.remote.live.remove(place, |moved| unsafe { moved.core().frame() }.live.set(place as u32)));
         self.remote.load.fetch_sub(1, Relaxed);
     }
 
@@ -307,6 +299,8 @@ impl Worker {
                 Message::Woken(task) => self.ready.borrow_mut().push_back(task),
                 Message::Fresh(task) => self.fresh.push(task),
                 Message::Forget(token) => self.forget(None, token),
+                // Who asked may have gone.
+                Message::Census(answer) => drop(answer.try_send((self.remote.number(), self.unstarted()))),
             }
         }
         self.mail.replace(mail);
@@ -318,15 +312,11 @@ impl Worker {
     /// Looks at the kernel and the clock, without waiting.
     fn look(&self) {
         self.looked_at.set(self.turn.get());
-        self.write_down();
+        park::note_time();
         if !self.sources.borrow().is_empty() {
             self.turn_driver(Some(Duration::ZERO));
         }
         self.fire_timers();
-    }
-
-    fn write_down(&self) {
-        self.remote.switches.store(self.switches.get(), Relaxed);
     }
 
     fn fire_timers(&self) {
@@ -378,12 +368,12 @@ impl Worker {
         if self.steal() || self.spin() || !self.ready.borrow().is_empty() {
             return;
         }
-        self.write_down();
         let stealable = || self.others().any(|remote| !remote.stealer.is_empty());
         let mailbox: &Mailbox<_> = &self.remote.mailbox;
         if !mailbox.fall_asleep(|| stealable() || self.shared.is_closing()) {
             return;
         }
+        self.remote.pulse.rest();
         let before = clock::now();
         self.trim(before);
         let timer = self.timers.borrow().next().and_then(clock::instant);
@@ -392,6 +382,7 @@ impl Worker {
         let called = !mailbox.is_asleep();
         mailbox.wake_up();
         self.looked_at.set(self.turn.get());
+        park::note_time();
         let mail = mailbox.has_mail();
         if called && !mail {
             self.look_again.set(Some(clock::now() + SECOND_LOOK));
@@ -447,23 +438,26 @@ impl Worker {
     /// The runtime closes: cancels what is left, and gives it up after the deadline. `true` when nothing is left.
     fn close_down(&self, deadline: &mut Option<Instant>) -> bool {
         let unstarted = !self.fresh.is_empty() || !self.ready.borrow().is_empty();
-        if self.live.borrow().is_empty() && !self.remote.mailbox.has_mail() && !unstarted {
+        if self.remote.live.is_empty() && !self.remote.mailbox.has_mail() && !unstarted {
             return true;
         }
         let first = deadline.is_none();
         let until = *deadline.get_or_insert_with(|| clock::now() + self.shared.shutdown_limit);
         if first {
-            let live: Vec<Ready> = self.live.borrow().clone();
-            for task in live {
+            for task in self.remote.live.list() {
                 task::cancel(task);
             }
             return false;
         }
         if clock::now() >= until {
-            let left = self.live.borrow().len();
-            tracing::warn!(left, "coroutines did not end when they were cancelled: their stacks are leaked");
+            let left = self.remote.live.take();
+            let count = left.len();
+            tracing::warn!(
+                left = count,
+                "coroutines did not end when they were cancelled: their stacks are leaked"
+            );
             // The invariant of `stack`: frames are live on them.
-            std::mem::forget(self.live.take());
+            std::mem::forget(left);
             self.stacks.borrow_mut().leak();
             return true;
         }
@@ -478,10 +472,12 @@ impl Worker {
         if !self.ready.borrow().is_empty() || !self.remote.mailbox.fall_asleep(|| false) {
             return;
         }
+        self.remote.pulse.rest();
         let timer = self.timers.borrow().next().and_then(clock::instant);
         let until = timer.into_iter().chain(deadline).min();
         self.turn_driver(until.map(|at| at.saturating_duration_since(clock::now())));
         self.remote.mailbox.wake_up();
+        park::note_time();
         self.fire_timers();
     }
 
@@ -489,6 +485,18 @@ impl Worker {
         if self.sources.borrow_mut().remove(token) {
             self.driver.borrow_mut().unwatch(fd, token);
         }
+    }
+
+    /// The coroutines in its queue that have not started.
+    fn unstarted(&self) -> Vec<Ready> {
+        let mut unstarted = Vec::new();
+        // Each is taken out and put back behind the others, so their order stays; thieves may take some meanwhile.
+        for _ in 0..self.fresh.len() {
+            let Some(task) = self.fresh.pop() else { break };
+            unstarted.push(task.clone());
+            self.fresh.push(task);
+        }
+        unstarted
     }
 
     // What the coroutines of this worker ask of it.

@@ -1,0 +1,212 @@
+//! Finds the tasks, and looks at each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ropewalk_sync::channel;
+use ropewalk_sync::clock;
+use ropewalk_sync::mutex::HOLDER_OFFSET;
+use ropewalk_sync::park::{self, Park, WaitReason, Waiter, Waiting};
+use ropewalk_sys::context::Context;
+use ropewalk_sys::memory::read_own;
+
+use super::{ANSWER_LIMIT, Blocked, Dump, Plan, STACKS_MAX, State, TaskInfo, WorkerInfo};
+use crate::runtime;
+use crate::scheduler::core::Ready;
+use crate::scheduler::remote::{Message, Remote};
+use crate::stack_trace::{StackTrace, Tracer};
+use crate::task::Header;
+use crate::task::join::TaskId;
+
+/// `here` is a frame of the caller's.
+pub(super) fn dump(here: Context) -> Dump {
+    let caller = park::current_id();
+    let mut workers = Vec::new();
+    let mut found: Vec<Found> = park::threads().into_iter().map(Found::Thread).collect();
+    for shared in runtime::all() {
+        found.extend(unstarted(&shared.remotes, &mut workers).into_iter().map(Found::Coroutine));
+        for remote in &shared.remotes {
+            found.extend(remote.live.list().into_iter().map(Found::Coroutine));
+        }
+    }
+    found.sort_by_key(|task| task.waiter().id());
+    found.dedup_by_key(|task| task.waiter().id());
+    found.retain(|task| task.header().is_none_or(|header| !header.is_done()));
+
+    let running: Vec<u64> = workers.iter().filter_map(|worker| worker.running).map(|id| id.0).collect();
+    let look =
+        Look { taken_at: Instant::now(), coarse: clock::coarse_nanos(), running, headers: headers(&found) };
+    let mut tasks: Vec<TaskInfo> = found.iter().map(|task| look.describe(task)).collect();
+    for worker in &mut workers {
+        let is_running = |id: &TaskId| {
+            let place = tasks.binary_search_by_key(id, |task| task.id);
+            place.is_ok_and(|place| tasks[place].state == State::Running)
+        };
+        worker.running = worker.running.filter(is_running);
+    }
+    let mut tracer = Tracer::new();
+    for (task, info) in found.iter().zip(&mut tasks).take(STACKS_MAX) {
+        info.stack = match Some(info.id.0) == caller {
+            true => tracer.trace_here(here),
+            false => tracer.trace_waiting(task.waiter()),
+        };
+    }
+    share_equal(&mut tasks);
+    Dump { taken_at: look.taken_at, tasks, workers }
+}
+
+/// A task that is held, so that it stays where it is.
+enum Found {
+    Coroutine(Ready),
+    Thread(Arc<dyn Park>),
+}
+
+impl Found {
+    fn waiter(&self) -> &Waiter {
+        match self {
+            Self::Coroutine(task) => task.waiter(),
+            Self::Thread(task) => task.waiter(),
+        }
+    }
+
+    /// `None` for a thread that was not spawned by Ropewalk.
+    fn header(&self) -> Option<&Header> {
+        match self {
+            Self::Coroutine(task) => Some(task.header()),
+            Self::Thread(task) => task.task()?.downcast_ref(),
+        }
+    }
+}
+
+/// Asks the workers which coroutines in their queues have not started, and describes the workers.
+fn unstarted(remotes: &[Arc<Remote>], workers: &mut Vec<WorkerInfo>) -> Vec<Ready> {
+    let (answer, answers) = channel::bounded(remotes.len());
+    let mut tasks = Vec::new();
+    let mut silent = Vec::new();
+    for remote in remotes {
+        // What others have posted to it, which it may be too busy to take in.
+        remote.mailbox.look(|messages| {
+            tasks.extend(messages.iter().filter_map(|message| match message {
+                Message::Fresh(task) => Some(task.clone()),
+                _ => None,
+            }));
+        });
+        if !remote.stealer.is_empty() && remote.post(Message::Census(answer.clone())).is_ok() {
+            silent.push(remote.number());
+        }
+    }
+    let deadline = Instant::now() + ANSWER_LIMIT;
+    while !silent.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Ok((number, queue)) = answers.recv_timeout(left) else { break };
+        silent.retain(|other| *other != number);
+        tasks.extend(queue);
+    }
+    tasks.retain(|task: &Ready| !task.core().is_claimed());
+    workers.extend(remotes.iter().map(|remote| {
+        let is_silent = silent.contains(&remote.number());
+        describe_worker(remote, if is_silent { remote.stealer.len() } else { 0 })
+    }));
+    tasks
+}
+
+fn describe_worker(remote: &Remote, unlisted: usize) -> WorkerInfo {
+    WorkerInfo {
+        number: remote.number(),
+        running: remote.pulse.running().map(TaskId),
+        switches: remote.pulse.switches(),
+        unlisted,
+    }
+}
+
+/// The tasks by the addresses of their headers: what a join waits for.
+fn headers(found: &[Found]) -> HashMap<usize, u64> {
+    let address = |header: &Header| std::ptr::from_ref(header).addr();
+    found.iter().filter_map(|task| Some((address(task.header()?), task.waiter().id()))).collect()
+}
+
+/// What all tasks are looked at with.
+struct Look {
+    taken_at: Instant,
+    coarse: u64,
+    /// The numbers of the coroutines that workers have resumed last.
+    running: Vec<u64>,
+    headers: HashMap<usize, u64>,
+}
+
+impl Look {
+    fn describe(&self, task: &Found) -> TaskInfo {
+        let waiter = task.waiter();
+        let header = task.header();
+        let (plan, worker) = match task {
+            Found::Coroutine(task) => (Plan::Coroutine, task.core().home().map(|home| home.number())),
+            Found::Thread(_) => (Plan::Thread, None),
+        };
+        let name = match (task, header) {
+            (_, Some(header)) => header.shared_name(),
+            (Found::Thread(task), None) => task.thread().and_then(|thread| thread.name()).map(Arc::from),
+            (Found::Coroutine(_), None) => None,
+        };
+        TaskInfo {
+            id: TaskId(waiter.id()),
+            name,
+            plan,
+            state: self.state(task),
+            worker,
+            spawned_at: header.map(Header::spawned_at),
+            parent: header.and_then(Header::parent).map(TaskId),
+            stack: None,
+        }
+    }
+
+    fn state(&self, task: &Found) -> State {
+        let waiter = task.waiter();
+        if let Some(waiting) = waiter.waiting() {
+            return State::Blocked(self.blocked(waiter, waiting));
+        }
+        match task {
+            Found::Coroutine(task) if !task.core().is_claimed() => State::New,
+            // Its worker has resumed another one since, or has it in its queue.
+            Found::Coroutine(_) if waiter.standing().is_some() || !self.running.contains(&waiter.id()) => {
+                State::Ready
+            }
+            _ => State::Running,
+        }
+    }
+
+    fn blocked(&self, waiter: &Waiter, waiting: Waiting) -> Blocked {
+        let passed = Duration::from_nanos(self.coarse.saturating_sub(waiting.since));
+        let on = match waiting.reason {
+            WaitReason::Join => self.headers.get(&waiting.object).copied(),
+            WaitReason::MutexLock => holder(waiting.object),
+            _ => None,
+        };
+        // What was read at that address belongs to it only if it was waited for all the time.
+        let on = on.filter(|_| waiter.waiting() == Some(waiting));
+        Blocked {
+            reason: waiting.reason,
+            since: self.taken_at.checked_sub(passed).unwrap_or(self.taken_at),
+            object: Some(waiting.object).filter(|object| *object != 0),
+            on: on.map(TaskId),
+        }
+    }
+}
+
+/// Who holds the mutex at this address, if there still is one.
+fn holder(mutex: usize) -> Option<u64> {
+    let mut id = [0; 8];
+    let read = read_own(mutex.wrapping_add(HOLDER_OFFSET), &mut id);
+    Some(u64::from_ne_bytes(id)).filter(|id| read == 8 && *id != 0)
+}
+
+/// Has tasks with the same calls share one list of them.
+fn share_equal(tasks: &mut [TaskInfo]) {
+    let mut known: HashMap<StackTrace, StackTrace> = HashMap::new();
+    for task in tasks {
+        if let Some(stack) = &task.stack {
+            let first = known.entry(stack.clone()).or_insert_with(|| stack.clone());
+            task.stack = Some(first.clone());
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What a process can tell about its tasks.
+//!
+//! [`dump`] lists every task: what it does or waits for, who spawned it and where, and its stack. It stops nobody. [`statistics`]
+//! counts. For a program that hangs, [`dump_on_sigquit`] prints the list when the process is sent `SIGQUIT` (Ctrl-\ in a
+//! terminal).
+//!
+//! ```
+//! use ropewalk_runtime::{coroutine, inspect};
+//!
+//! ropewalk_runtime::run(|| {
+//!     let (_sender, receiver) = ropewalk_sync::channel::bounded::<()>(1);
+//!     let waiter = coroutine::Builder::new().name("waiter".into()).spawn(move || receiver.recv())?;
+//!     coroutine::yield_now();
+//!     let dump = inspect::dump();
+//!     let task = dump.task(waiter.id()).expect("it has not ended");
+//!     assert_eq!(task.name(), Some("waiter"));
+//!     println!("{dump}"); // "1 coroutine Blocked for ..: receiving from an empty channel ..", with its stack
+//!     waiter.cancel();
+//!     # Ok::<(), std::io::Error>(())
+//! })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod collect;
+mod sigquit;
+mod text;
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ropewalk_sync::park;
+use ropewalk_sys::context;
+
+use crate::runtime;
+use crate::task::join::TaskId;
+
+pub use self::sigquit::dump_on_sigquit;
+pub use crate::stack_trace::{Frame, StackTrace};
+pub use ropewalk_sync::park::WaitReason;
+
+/// Counts since the process began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// How often a worker switched to a coroutine.
+    pub coroutine_switches: u64,
+    /// How often a coroutine had to switch away while it unwound: see `docs/soundness.md`.
+    pub unwinding_switches: u64,
+}
+
+/// The counts of this process.
+#[must_use]
+pub fn statistics() -> Statistics {
+    Statistics {
+        coroutine_switches: runtime::coroutine_switches(),
+        unwinding_switches: park::unwinding_switches(),
+    }
+}
+
+/// Lists the tasks of this process: coroutines of all runtimes, threads that were spawned by Ropewalk and run, and other
+/// threads that have waited for something of Ropewalk's and live.
+///
+/// Each task is looked at by itself while the others go on, so the list is no picture of one moment. A task that was
+/// there all the time is listed; one that came or went meanwhile may be. Stacks are copied from outside: a task notices
+/// nothing of it. The stacks of [`STACKS_MAX`] tasks are taken at most, those with the lowest numbers.
+///
+/// It takes a few microseconds for each task with a stack. Names for the calls are found when a stack is shown, and the first
+/// time that takes tens of milliseconds: a coroutine shows a dump in [`blocking`](crate::blocking()), so that its neighbours
+/// need not wait.
+///
+/// # Waits
+/// Where a worker has coroutines that have not started: for its answer which ones, 100 ms at most. A worker that does not
+/// answer is held up by a coroutine that never waits: [`WorkerInfo::unlisted`] says how many it keeps back.
+///
+/// # Cancellation
+/// As every wait.
+#[must_use]
+pub fn dump() -> Dump {
+    collect::dump(context::here())
+}
+
+/// Of how many tasks a [`dump`] takes the stacks.
+pub const STACKS_MAX: usize = 10_000;
+
+/// The tasks of a process, as [`dump`] found them. Its `Display` is a text for people: tasks that are alike (plan, state,
+/// place of spawn, stack) are one entry with a count, the largest first.
+#[derive(Clone, Debug)]
+pub struct Dump {
+    taken_at: Instant,
+    tasks: Vec<TaskInfo>,
+    workers: Vec<WorkerInfo>,
+}
+
+impl Dump {
+    /// When it was taken.
+    #[must_use]
+    pub fn taken_at(&self) -> Instant {
+        self.taken_at
+    }
+
+    /// All tasks, by their numbers.
+    #[must_use]
+    pub fn tasks(&self) -> &[TaskInfo] {
+        &self.tasks
+    }
+
+    /// The task with this number.
+    #[must_use]
+    pub fn task(&self, id: TaskId) -> Option<&TaskInfo> {
+        let place = self.tasks.binary_search_by_key(&id, |task| task.id).ok()?;
+        self.tasks.get(place)
+    }
+
+    /// The workers of all runtimes.
+    #[must_use]
+    pub fn workers(&self) -> &[WorkerInfo] {
+        &self.workers
+    }
+}
+
+/// How a task is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Plan {
+    /// On a stack of its own, by a worker.
+    Coroutine,
+    /// By the kernel.
+    Thread,
+}
+
+/// What a task does. A task that has ended is in no list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum State {
+    /// It was spawned, and no worker has started it yet.
+    New,
+    /// It could run, and waits for its worker.
+    Ready,
+    /// It runs. Of a thread: it does not wait for anything of Ropewalk's; the kernel may know better.
+    Running,
+    /// It waits.
+    Blocked(Blocked),
+}
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Blocked {
+    /// Why.
+    pub reason: WaitReason,
+    /// When the wait began. Exact to some ten milliseconds; or, where a coroutine of its worker had held that up just
+    /// before, to as long as that.
+    pub since: Instant,
+    /// The address of what it waits for - a lock, a channel -, where there is such a thing. Tasks with the same address
+    /// wait for the same.
+    pub object: Option<usize>,
+    /// The task that has to do something first, where that is known: the holder of a lock, the task that is joined.
+    pub on: Option<TaskId>,
+}
+
+/// One task.
+#[derive(Clone, Debug)]
+pub struct TaskInfo {
+    id: TaskId,
+    name: Option<Arc<str>>,
+    plan: Plan,
+    state: State,
+    worker: Option<u32>,
+    spawned_at: Option<&'static Location<'static>>,
+    parent: Option<TaskId>,
+    stack: Option<StackTrace>,
+}
+
+impl TaskInfo {
+    /// Its number, unique in the process.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The name that it was given; of a thread that was not spawned by Ropewalk, the name that the kernel knows.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// How it is run.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        self.plan
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The number of the worker that it belongs to; `None` for a thread, and for a coroutine that has not started.
+    #[must_use]
+    pub fn worker(&self) -> Option<u32> {
+        self.worker
+    }
+
+    /// Where it was spawned; `None` for a thread that was not spawned by Ropewalk.
+    #[must_use]
+    pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
+        self.spawned_at
+    }
+
+    /// The task that spawned it, which may have ended; `None` if that was a thread that had never waited for anything of
+    /// Ropewalk's.
+    #[must_use]
+    pub fn parent(&self) -> Option<TaskId> {
+        self.parent
+    }
+
+    /// Its stack. `None` for a task that has not begun, for one that moved while it was looked at or runs elsewhere, beyond
+    /// the first [`STACKS_MAX`], and where the kernel forbids `process_vm_readv(2)`.
+    #[must_use]
+    pub fn stack(&self) -> Option<&StackTrace> {
+        self.stack.as_ref()
+    }
+}
+
+/// One worker: a thread that runs coroutines.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WorkerInfo {
+    /// Its number, unique in the process, from 1.
+    pub number: u32,
+    /// The coroutine that it runs.
+    pub running: Option<TaskId>,
+    /// How often it has switched to a coroutine.
+    pub switches: u64,
+    /// How many coroutines are in its queue, have not started and are not in the list, because it did not answer.
+    pub unlisted: usize,
+}
+
+/// How long a dump waits for the workers' answers.
+const ANSWER_LIMIT: Duration = Duration::from_millis(100);

@@ -1,0 +1,278 @@
+//! A dump as text, for a terminal of 80 columns.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::{Blocked, Dump, Plan, StackTrace, State, TaskInfo, WaitReason, WorkerInfo};
+
+/// How many characters a line has, where they can be cut.
+const WIDTH: usize = 80;
+/// How many numbers, or ranges of numbers, are listed.
+const RANGES_MAX: usize = 6;
+/// How many calls of a stack are shown.
+const CALLS_MAX: usize = 20;
+
+impl fmt::Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |plan| self.tasks.iter().filter(|task| task.plan == plan).count();
+        writeln!(
+            f,
+            "Ropewalk: {} and {} on {}",
+            counted(count(Plan::Coroutine), "coroutine"),
+            counted(count(Plan::Thread), "thread"),
+            counted(self.workers.len(), "worker"),
+        )?;
+        for worker in self.workers.iter().filter(|worker| worker.unlisted > 0) {
+            write_silent(f, worker)?;
+        }
+        let mut groups = groups(&self.tasks);
+        groups.sort_by_key(|group| (std::cmp::Reverse(group.tasks.len()), group.tasks[0].id));
+        for group in &groups {
+            writeln!(f)?;
+            self.write_group(f, group)?;
+        }
+        Ok(())
+    }
+}
+
+/// Tasks that are alike.
+struct Group<'a> {
+    tasks: Vec<&'a TaskInfo>,
+}
+
+fn groups(tasks: &[TaskInfo]) -> Vec<Group<'_>> {
+    let mut groups: HashMap<_, Group<'_>> = HashMap::new();
+    for task in tasks {
+        let state = match task.state {
+            State::New => (0, None),
+            State::Ready => (1, None),
+            State::Running => (2, None),
+            State::Blocked(Blocked { reason, .. }) => (3, Some(reason)),
+        };
+        let place = task.spawned_at.map(|place| (place.file(), place.line(), place.column()));
+        let key = (task.plan, state, place, task.stack.as_ref());
+        groups.entry(key).or_insert_with(|| Group { tasks: Vec::new() }).tasks.push(task);
+    }
+    groups.into_values().collect()
+}
+
+impl Dump {
+    fn write_group(&self, f: &mut fmt::Formatter<'_>, group: &Group<'_>) -> fmt::Result {
+        let first = group.tasks[0];
+        let plan = match first.plan {
+            Plan::Coroutine => "coroutine",
+            Plan::Thread => "thread",
+        };
+        write!(f, "{}", counted(group.tasks.len(), plan))?;
+        match first.state {
+            State::New => writeln!(f, " New")?,
+            State::Ready => writeln!(f, " Ready")?,
+            State::Running => writeln!(f, " Running")?,
+            State::Blocked(Blocked { reason, .. }) => self.write_blocked(f, group, reason)?,
+        }
+        write_entry(f, "task", &self.identities(&group.tasks))?;
+        if let Some(place) = first.spawned_at {
+            let parents: Vec<u64> =
+                group.tasks.iter().filter_map(|task| task.parent).map(|id| id.0).collect();
+            let by = if parents.is_empty() {
+                String::new()
+            } else {
+                format!(" by {}", self.tasks_named(&parents))
+            };
+            write_entry(f, "spawned", &format!("at {}:{}{by}", place.file(), place.line()))?;
+        }
+        let workers: Vec<u64> = group.tasks.iter().filter_map(|task| task.worker).map(u64::from).collect();
+        if !workers.is_empty() {
+            write_entry(f, "worker", &ranges(&workers))?;
+        }
+        match &first.stack {
+            Some(stack) => write_stack(f, stack),
+            None => Ok(()),
+        }
+    }
+
+    fn write_blocked(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        group: &Group<'_>,
+        reason: WaitReason,
+    ) -> fmt::Result {
+        let blocked: Vec<Blocked> = group.tasks.iter().filter_map(|task| task.blocked()).collect();
+        let times = || blocked.iter().map(|blocked| self.since(blocked.since));
+        let shortest = duration(times().min().unwrap_or_default());
+        let longest = duration(times().max().unwrap_or_default());
+        let range = if shortest == longest { shortest } else { format!("{shortest} to {longest}") };
+        writeln!(f, " Blocked for {range}: {reason}")?;
+        let mut objects: Vec<usize> = blocked.iter().filter_map(|blocked| blocked.object).collect();
+        objects.sort_unstable();
+        objects.dedup();
+        let on: Vec<u64> = blocked.iter().filter_map(|blocked| blocked.on).map(|id| id.0).collect();
+        let object = match objects.as_slice() {
+            [] => String::new(),
+            [one] => format!("{one:#x}"),
+            many => format!("{} different objects", many.len()),
+        };
+        match (reason, on.as_slice()) {
+            (_, []) if object.is_empty() => Ok(()),
+            (_, []) => write_entry(f, "for", &object),
+            (WaitReason::Join, on) => write_entry(f, "for", &self.tasks_named(on)),
+            (_, on) => write_entry(f, "for", &format!("{object}, held by {}", self.tasks_named(on))),
+        }
+    }
+
+    fn since(&self, moment: Instant) -> Duration {
+        self.taken_at.saturating_duration_since(moment)
+    }
+
+    /// The numbers of tasks, with their names where they have one and are few.
+    fn identities(&self, tasks: &[&TaskInfo]) -> String {
+        let names: BTreeSet<&str> = tasks.iter().filter_map(|task| task.name()).collect();
+        let ids: Vec<u64> = tasks.iter().map(|task| task.id.0).collect();
+        match (names.len(), names.first()) {
+            (1, Some(name)) => format!("{} ({name})", ranges(&ids)),
+            (0, _) => ranges(&ids),
+            (count, Some(name)) => format!("{} ({name} and {} more names)", ranges(&ids), count - 1),
+            (_, None) => ranges(&ids),
+        }
+    }
+
+    /// As [`identities`](Self::identities), of tasks that may have ended.
+    fn tasks_named(&self, ids: &[u64]) -> String {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        match ids.as_slice() {
+            [id] => match self.tasks.iter().find(|task| task.id.0 == *id).and_then(TaskInfo::name) {
+                Some(name) => format!("{id} ({name})"),
+                None => id.to_string(),
+            },
+            many => ranges(many),
+        }
+    }
+}
+
+impl TaskInfo {
+    fn blocked(&self) -> Option<Blocked> {
+        match self.state {
+            State::Blocked(blocked) => Some(blocked),
+            _ => None,
+        }
+    }
+}
+
+fn write_silent(f: &mut fmt::Formatter<'_>, worker: &WorkerInfo) -> fmt::Result {
+    let WorkerInfo { number, unlisted, .. } = worker;
+    write!(f, "Worker {number} does not answer: ")?;
+    if let Some(task) = worker.running {
+        write!(f, "it runs task {task}; ")?;
+    }
+    writeln!(f, "{} that have not started are not listed", counted(*unlisted, "coroutine"))
+}
+
+fn write_entry(f: &mut fmt::Formatter<'_>, label: &str, text: &str) -> fmt::Result {
+    writeln!(f, "  {label:<8} {}", shortened(text, WIDTH - 11))
+}
+
+fn write_stack(f: &mut fmt::Formatter<'_>, stack: &StackTrace) -> fmt::Result {
+    let frames = stack.frames();
+    for frame in frames.iter().take(CALLS_MAX) {
+        writeln!(f, "    {}", shortened(&frame.function, WIDTH - 4))?;
+        if let Some(place) = frame.place() {
+            writeln!(f, "        at {}", end_of(&place, WIDTH - 11))?;
+        }
+    }
+    if frames.len() > CALLS_MAX || stack.is_cut() {
+        writeln!(f, "    ..")?;
+    }
+    Ok(())
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// The beginning of a text that is too long.
+fn shortened(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut beginning: String = text.chars().take(width - 2).collect();
+    beginning.push_str("..");
+    beginning
+}
+
+/// The end of a text that is too long.
+fn end_of(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.to_owned();
+    }
+    let end: String = text.chars().skip(length - (width - 2)).collect();
+    format!("..{end}")
+}
+
+/// Numbers, with runs of them as ranges.
+fn ranges(numbers: &[u64]) -> String {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let mut text: Vec<String> = runs
+        .iter()
+        .take(RANGES_MAX)
+        .map(|(first, last)| match last - first {
+            0 => first.to_string(),
+            1 => format!("{first}, {last}"),
+            _ => format!("{first}-{last}"),
+        })
+        .collect();
+    if runs.len() > RANGES_MAX {
+        let left: u64 = runs[RANGES_MAX..].iter().map(|(first, last)| last - first + 1).sum();
+        text.push(format!("and {left} more"));
+    }
+    text.join(", ")
+}
+
+/// A duration with two digits or so.
+fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{:.1} s", duration.as_secs_f64()),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_numbers_are_ranges_and_the_list_is_bounded() {
+        assert_eq!(ranges(&[3, 1, 2, 9, 7, 8, 8]), "1-3, 7-9");
+        assert_eq!(ranges(&[5, 6, 8]), "5, 6, 8");
+        let odd: Vec<u64> = (0..20).map(|n| 2 * n + 1).collect();
+        assert_eq!(ranges(&odd), "1, 3, 5, 7, 9, 11, and 14 more");
+    }
+
+    #[test]
+    fn durations_have_the_unit_that_fits() {
+        let texts = [7, 1_250, 61_000, 3_720_000].map(|ms| duration(Duration::from_millis(ms)));
+        assert_eq!(texts, ["7 ms", "1.2 s", "1 min 1 s", "1 h 2 min"]);
+    }
+
+    #[test]
+    fn long_texts_lose_their_end_and_long_paths_their_beginning() {
+        assert_eq!(shortened("coroutine", 6), "coro..");
+        assert_eq!(end_of("src/main.rs:10", 8), "...rs:10");
+        assert_eq!(shortened("short", 6), "short");
+    }
+}

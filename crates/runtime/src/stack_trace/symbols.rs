@@ -1,0 +1,160 @@
+//! Names for return addresses, from the program's own debug information and symbol tables.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// One call of a [`StackTrace`](super::StackTrace).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Frame {
+    /// The function's name, or its address where the program has no name for it.
+    pub function: String,
+    /// The source file, where the program has debug information.
+    pub file: Option<PathBuf>,
+    /// The line of the call.
+    pub line: Option<u32>,
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.function)?;
+        if let Some(place) = self.place() {
+            write!(f, " at {place}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Frame {
+    /// `file:line`, below the current directory where it is.
+    pub(crate) fn place(&self) -> Option<String> {
+        let file = self.file.as_deref()?;
+        let here = std::env::current_dir().ok();
+        let file = here.as_deref().and_then(|here| file.strip_prefix(here).ok()).unwrap_or(file);
+        Some(place(file, self.line))
+    }
+}
+
+fn place(file: &Path, line: Option<u32>) -> String {
+    match line {
+        Some(line) => format!("{}:{line}", file.display()),
+        None => file.display().to_string(),
+    }
+}
+
+/// The calls at these addresses, inlined ones too, without Ropewalk's own at both ends.
+pub(super) fn frames(addresses: &[usize]) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    for &address in addresses {
+        let before = frames.len();
+        backtrace::resolve(std::ptr::without_provenance_mut(address), |symbol| {
+            frames.push(Frame {
+                // Without the hash.
+                function: symbol.name().map_or_else(|| format!("{address:#x}"), |name| format!("{name:#}")),
+                file: symbol.filename().map(Path::to_owned),
+                line: symbol.lineno(),
+            });
+        });
+        if frames.len() == before {
+            frames.push(Frame { function: format!("{address:#x}"), file: None, line: None });
+        }
+    }
+    trim(frames)
+}
+
+/// Leaves out how the task came to wait, and how it came to run; of our own functions in between, all but the one that
+/// was called. But never all calls.
+fn trim(mut frames: Vec<Frame>) -> Vec<Frame> {
+    let is_own = |frame: &Frame| is_ours(&frame.function) || is_plumbing(&frame.function);
+    if frames.iter().all(is_own) {
+        return frames;
+    }
+    while frames.last().is_some_and(|frame| is_own(frame) || is_root(&frame.function)) {
+        frames.pop();
+    }
+    let first = frames.iter().position(|frame| !is_own(frame)).unwrap_or(0);
+    let frames = frames.split_off(first);
+    let mut called =
+        frames.iter().skip(1).map(|frame| !is_own(frame)).chain([true]).collect::<Vec<_>>().into_iter();
+    frames.into_iter().filter(|frame| called.next() == Some(true) || !is_own(frame)).collect()
+}
+
+/// The path that a symbol starts with, without what stands before it in the name of an `impl`.
+fn path(function: &str) -> &str {
+    let path = function.trim_start_matches(['<', '&', '*']);
+    path.strip_prefix("mut ").or_else(|| path.strip_prefix("dyn ")).unwrap_or(path)
+}
+
+fn is_ours(function: &str) -> bool {
+    const OURS: [&str; 5] =
+        ["ropewalk::", "ropewalk_runtime::", "ropewalk_sync::", "ropewalk_sys::", "corosensei::"];
+    OURS.iter().any(|krate| path(function).starts_with(krate))
+}
+
+/// What stands between two of our functions.
+fn is_plumbing(function: &str) -> bool {
+    const PLUMBING: [&str; 8] = [
+        "core::ops::function::",
+        "core::panic::unwind_safe::",
+        "core::option::",
+        "core::iter::",
+        "core::cell::",
+        "std::panic",
+        "std::thread::local::",
+        "__rust_try",
+    ];
+    PLUMBING.iter().any(|start| path(function).starts_with(start))
+}
+
+/// What is below the first function of a thread or a coroutine.
+fn is_root(function: &str) -> bool {
+    const ROOTS: [&str; 8] =
+        ["stack_init_trampoline", "start_thread", "clone", "clone3", "__clone", "__clone3", "main", "_start"];
+    const BELOW: [&str; 6] =
+        ["std::rt::", "std::sys::", "std::thread::", "alloc::boxed::", "__libc_start", "0x"];
+    ROOTS.contains(&function) || BELOW.iter().any(|start| path(function).starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(functions: &[&str]) -> Vec<Frame> {
+        let frame = |function: &&str| Frame { function: (*function).into(), file: None, line: None };
+        functions.iter().map(frame).collect()
+    }
+
+    #[test]
+    fn what_is_ours_goes_but_for_what_was_called_in_the_middle() {
+        let all = [
+            "<ropewalk_runtime::task::cell::Cell<P, F, T> as ropewalk_sync::park::Park>::sleep",
+            "core::ops::function::FnOnce::call_once",
+            "ropewalk_sync::park::park",
+            "<ropewalk::net::tcp::TcpStream as std::io::Read>::read",
+            "std::io::Read::read_exact",
+            "shop::pay",
+            "std::panicking::catch_unwind",
+            "ropewalk_runtime::timeout::run",
+            "ropewalk_runtime::timeout::timeout",
+            "<shop::Till as shop::Serve>::serve",
+            "ropewalk_runtime::task::cell::Cell<P,F,T>::execute",
+            "std::panicking::catch_unwind",
+            "corosensei::unwind::catch_unwind_at_root",
+            "stack_init_trampoline",
+        ];
+        let rest = ["std::io::Read::read_exact", "shop::pay", "ropewalk_runtime::timeout::timeout", all[9]];
+        assert_eq!(trim(frames(&all)), frames(&rest));
+    }
+
+    #[test]
+    fn a_program_of_nothing_but_ours_is_left_as_it_is() {
+        let all = frames(&["ropewalk_sync::park::park", "ropewalk::net::tcp::TcpListener::accept"]);
+        assert_eq!(trim(all.clone()), all);
+    }
+
+    #[test]
+    fn the_functions_of_a_crate_named_main_are_the_users() {
+        let all = frames(&["main::worker", "main::main", "main", "__libc_start_main_impl", "_start"]);
+        assert_eq!(trim(all.clone()), all[..2]);
+    }
+}
