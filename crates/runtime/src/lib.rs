@@ -10,6 +10,7 @@
 //! | [`coroutine`], [`thread`] | spawning, one face for each plan |
 //! | [`inspect`] | what every task does |
 //! | `runtime` | workers, start and end |
+//! | `monitor` | finds workers that are held up |
 //! | `spawn` | what every spawn does |
 //! | `plan` | what it takes to run a task as a thread, as a coroutine, on the blocking pool |
 //! | `scheduler` | which coroutine runs next, on which worker |
@@ -22,6 +23,7 @@ pub mod coroutine;
 mod driver;
 pub mod future;
 pub mod generator;
+mod monitor;
 mod plan;
 mod runtime;
 mod scheduler;

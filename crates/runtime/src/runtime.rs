@@ -19,6 +19,7 @@ use ropewalk_sync::park;
 use ropewalk_sys::limits;
 
 use crate::driver::{self, DriverChoice, DriverKind};
+use crate::monitor;
 use crate::plan::coroutine::create_unchecked;
 use crate::scheduler::core::Ready;
 use crate::scheduler::remote::Remote;
@@ -44,6 +45,7 @@ pub struct Builder {
     shutdown_limit: Duration,
     clock: Clock,
     schedule: Schedule,
+    monitor: Option<Duration>,
 }
 
 impl Builder {
@@ -93,11 +95,20 @@ impl Builder {
         self
     }
 
+    /// Has a thread look for workers of which one coroutine keeps the others waiting for longer than `limit`: see
+    /// [`inspect::on_blocked`](crate::inspect::on_blocked). Without it `ROPEWALK_MONITOR=100ms` does, else nobody looks. 10
+    /// milliseconds at least. It costs nothing at a switch; the thread wakes up twice in each `limit`.
+    pub fn monitor(mut self, limit: Duration) -> Self {
+        self.monitor = Some(limit);
+        self
+    }
+
     /// Prepares the runtime: chooses the driver, opens what the workers need. Starts no thread yet.
     ///
     /// # Errors
     /// The driver that is forced does not work here; `ROPEWALK_DRIVER` is neither `uring` nor `epoll`; no descriptor
-    /// is left (`ulimit -n`); virtual time or a seeded schedule and more than one worker are asked for.
+    /// is left (`ulimit -n`); virtual time or a seeded schedule and more than one worker are asked for. A monitor that
+    /// cannot start is missing without an error.
     pub fn build(self) -> io::Result<Runtime> {
         let driver = driver::choose(self.driver)?;
         let workers = self.worker_count()?;
@@ -112,6 +123,9 @@ impl Builder {
         let shared = Shared::new(remotes, driver, self.shutdown_limit, self.clock, self.schedule);
         let shared = Arc::new(shared);
         register(&shared);
+        if let Some(limit) = self.monitor.or_else(monitor::limit_of_environment) {
+            monitor::watch(&shared, limit);
+        }
         Ok(Runtime { shared, queues })
     }
 
@@ -165,6 +179,7 @@ impl Runtime {
             shutdown_limit: SHUTDOWN_LIMIT,
             clock: Clock::default(),
             schedule: Schedule::default(),
+            monitor: None,
         }
     }
 

@@ -18,13 +18,13 @@
 //! every other system call of the program is restarted by the kernel as if nothing had been.
 //!
 //! `SIGURG` is the signal, as in Go's runtime: its default action is to be ignored, and programs that ask for out-of-band
-//! data are all but extinct.
+//! data are all but extinct. Its handler serves `capture` too.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::Once;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Acquire, Ordering::Release};
 use std::time::Instant;
 
 use crate::poll::{Interest, Polled};
@@ -99,6 +99,29 @@ unsafe extern "C" {
     safe static ropewalk_interruptible_abort: u8;
 }
 
+/// Told of every signal that arrives, on the thread that it is for, with what it interrupted; async-signal-safe.
+pub(crate) type Observer = fn(interrupted: &libc::ucontext_t);
+
+static OBSERVER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+/// Has `observer` told from now on.
+pub(crate) fn observe(observer: Observer) {
+    OBSERVER.store(observer as *mut (), Release);
+}
+
+fn tell_observer(interrupted: &libc::ucontext_t) {
+    let observer = OBSERVER.load(Acquire);
+    if !observer.is_null() {
+        // SAFETY: only `observe` stores here, and it stores an `Observer`.
+        let observer = unsafe { std::mem::transmute::<*mut (), Observer>(observer) };
+        // SAFETY: the location is this thread's own; what was interrupted may have looked at it next.
+        let errno = unsafe { *libc::__errno_location() };
+        observer(interrupted);
+        // SAFETY: as above.
+        unsafe { *libc::__errno_location() = errno };
+    }
+}
+
 extern "C" fn on_wake(_signal: libc::c_int, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let begin = (&raw const ropewalk_interruptible_begin).addr();
     let end = (&raw const ropewalk_interruptible_end).addr();
@@ -107,6 +130,7 @@ extern "C" fn on_wake(_signal: libc::c_int, _info: *mut libc::siginfo_t, context
     // nothing and changed no register that its caller keeps, so it may go on at `abort`.
     unsafe {
         let context = &mut *context.cast::<libc::ucontext_t>();
+        tell_observer(context);
         #[cfg(target_arch = "x86_64")]
         let counter = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
         #[cfg(target_arch = "aarch64")]
@@ -120,7 +144,8 @@ extern "C" fn on_wake(_signal: libc::c_int, _info: *mut libc::siginfo_t, context
 fn install_handler() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
-        // SAFETY: an all-zero sigaction is valid; the handler touches nothing but the context that it is given.
+        // SAFETY: an all-zero sigaction is valid; the handler touches the context that it is given, and calls
+        // what promises to be async-signal-safe.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_wake as *const () as usize;
@@ -152,7 +177,18 @@ impl ThreadId {
     pub fn current() -> Self {
         install_handler();
         unblock();
-        Self(rustix::thread::gettid().as_raw_nonzero().get())
+        Self(Self::own_number())
+    }
+
+    /// The kernel's number for it.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        self.0
+    }
+
+    /// The kernel's number for the calling thread. Async-signal-safe.
+    pub(crate) fn own_number() -> i32 {
+        rustix::thread::gettid().as_raw_nonzero().get()
     }
 
     /// The name that the kernel knows it by; `None` once it has ended.

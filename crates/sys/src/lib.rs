@@ -9,6 +9,8 @@ compile_error!(
     "Ropewalk needs Linux on x86-64 or aarch64: it is built on io_uring or epoll, futexes and ppoll."
 );
 
+pub mod activity;
+pub mod capture;
 pub mod clock;
 pub mod context;
 pub mod epoll;

@@ -44,18 +44,23 @@ fn dump_blocked(id: TaskId) -> Dump {
 
 /// A coroutine holds up its worker until somebody else has seen enough, or has failed.
 #[derive(Clone, Default)]
-struct HoldUp(Arc<AtomicBool>);
+pub(crate) struct HoldUp(Arc<AtomicBool>);
 
 impl HoldUp {
-    fn hold(&self) {
+    pub(crate) fn hold(&self) {
         while !self.0.load(SeqCst) {
             std::hint::spin_loop();
         }
     }
+
+    /// The next one is to be held, too.
+    pub(crate) fn again(&self) {
+        self.0.store(false, SeqCst);
+    }
 }
 
 /// Ends the hold-up when it is dropped.
-struct Release(HoldUp);
+pub(crate) struct Release(pub(crate) HoldUp);
 
 impl Drop for Release {
     fn drop(&mut self) {
@@ -254,6 +259,11 @@ fn a_worker_that_is_held_up_keeps_no_secrets_but_what_has_not_started() {
                 let dump = inspect::dump();
                 assert!(begins_with_both(&functions(info(&dump, waiting))), "{dump}");
                 assert_eq!(info(&dump, hog).state(), State::Running);
+                until(|| {
+                    let dump = inspect::dump();
+                    let stack = info(&dump, hog).stack().map(ToString::to_string);
+                    stack.is_some_and(|stack| stack.contains("inspect::HoldUp::hold"))
+                });
                 let worker = worker_of(&dump, hog);
                 assert_eq!((worker.running, worker.unlisted), (Some(hog), 3), "{dump}");
                 let text = dump.to_string();

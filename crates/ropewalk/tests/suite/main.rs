@@ -13,6 +13,7 @@ mod futures;
 mod generators;
 mod inspect;
 mod lifetime;
+mod monitor;
 mod net;
 mod no_suspend;
 mod scopes;

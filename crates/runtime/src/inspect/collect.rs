@@ -22,9 +22,10 @@ use crate::task::join::TaskId;
 /// `here` is a frame of the caller's.
 pub(super) fn dump(here: Context) -> Dump {
     let caller = park::current_id();
+    let runtimes = runtime::all();
     let mut workers = Vec::new();
     let mut found: Vec<Found> = park::threads().into_iter().map(Found::Thread).collect();
-    for shared in runtime::all() {
+    for shared in &runtimes {
         found.extend(unstarted(&shared.remotes, &mut workers).into_iter().map(Found::Coroutine));
         for remote in &shared.remotes {
             found.extend(remote.live.list().into_iter().map(Found::Coroutine));
@@ -45,11 +46,15 @@ pub(super) fn dump(here: Context) -> Dump {
         };
         worker.running = worker.running.filter(is_running);
     }
+    let remotes: Vec<&Arc<Remote>> = runtimes.iter().flat_map(|shared| &shared.remotes).collect();
+    let deadline = Instant::now() + ANSWER_LIMIT;
     let mut tracer = Tracer::new();
     for (task, info) in found.iter().zip(&mut tasks).take(STACKS_MAX) {
-        info.stack = match Some(info.id.0) == caller {
-            true => tracer.trace_here(here),
-            false => tracer.trace_waiting(task.waiter()),
+        info.stack = match info.state {
+            State::New => None,
+            State::Running if Some(info.id.0) == caller => tracer.trace_here(here),
+            State::Running => trace_running(&mut tracer, task, info, &remotes, deadline),
+            State::Ready | State::Blocked(_) => tracer.trace_waiting(task.waiter()),
         };
     }
     share_equal(&mut tasks);
@@ -198,6 +203,26 @@ fn holder(mutex: usize) -> Option<u64> {
     let mut id = [0; 8];
     let read = read_own(mutex.wrapping_add(HOLDER_OFFSET), &mut id);
     Some(u64::from_ne_bytes(id)).filter(|id| read == 8 && *id != 0)
+}
+
+/// The stack of a task that runs on another thread, if it still runs there when that is interrupted.
+fn trace_running(
+    tracer: &mut Tracer,
+    task: &Found,
+    info: &TaskInfo,
+    remotes: &[&Arc<Remote>],
+    deadline: Instant,
+) -> Option<StackTrace> {
+    match task {
+        // Threads of others are left alone: a signal may be more than they are made for.
+        Found::Thread(task) => {
+            task.task().and(task.thread()).and_then(|thread| tracer.trace_running(thread, deadline))
+        }
+        Found::Coroutine(_) => {
+            let remote = remotes.iter().find(|remote| Some(remote.number()) == info.worker)?;
+            remote.trace_running(tracer, info.id.0, deadline)
+        }
+    }
 }
 
 /// Has tasks with the same calls share one list of them.

@@ -1,7 +1,7 @@
 //! What a process can tell about its tasks.
 //!
 //! [`dump`] lists every task: what it does or waits for, who spawned it and where, and its stack. It stops nobody. [`statistics`]
-//! counts. For a program that hangs, [`dump_on_sigquit`] prints the list when the process is sent `SIGQUIT` (Ctrl-\ in a
+//! counts. [`on_blocked`] tells of workers that one coroutine holds up. For a program that hangs, [`dump_on_sigquit`] prints the list when the process is sent `SIGQUIT` (Ctrl-\ in a
 //! terminal).
 //!
 //! ```
@@ -36,6 +36,7 @@ use crate::runtime;
 use crate::task::join::TaskId;
 
 pub use self::sigquit::dump_on_sigquit;
+pub use crate::monitor::{Activity, BlockedWorker, blocked_workers, on_blocked};
 pub use crate::stack_trace::{Frame, StackTrace};
 pub use ropewalk_sync::park::WaitReason;
 
@@ -62,8 +63,10 @@ pub fn statistics() -> Statistics {
 /// threads that have waited for something of Ropewalk's and live.
 ///
 /// Each task is looked at by itself while the others go on, so the list is no picture of one moment. A task that was
-/// there all the time is listed; one that came or went meanwhile may be. Stacks are copied from outside: a task notices
-/// nothing of it. The stacks of [`STACKS_MAX`] tasks are taken at most, those with the lowest numbers.
+/// there all the time is listed; one that came or went meanwhile may be. The stack of a task that waits is copied from
+/// outside, and the task notices nothing of it. One that runs - a coroutine, or a thread that Ropewalk has spawned - is
+/// interrupted by a signal for some microseconds, 100 ms are spent on all of them at most, and what C code in it may notice
+/// stands in `docs/soundness.md`. The stacks of [`STACKS_MAX`] tasks are taken at most, those with the lowest numbers.
 ///
 /// It takes a few microseconds for each task with a stack. Names for the calls are found when a stack is shown, and the first
 /// time that takes tens of milliseconds: a coroutine shows a dump in [`blocking`](crate::blocking()), so that its neighbours
@@ -216,8 +219,9 @@ impl TaskInfo {
         self.parent
     }
 
-    /// Its stack. `None` for a task that has not begun, for one that moved while it was looked at or runs elsewhere, beyond
-    /// the first [`STACKS_MAX`], and where the kernel forbids `process_vm_readv(2)`.
+    /// Its stack. `None` for a task that has not begun, or that moved while it was looked at; for a thread of somebody else's
+    /// that runs; for a task that runs and could not be interrupted; beyond the first [`STACKS_MAX`]; and where the kernel
+    /// forbids `process_vm_readv(2)`.
     #[must_use]
     pub fn stack(&self) -> Option<&StackTrace> {
         self.stack.as_ref()

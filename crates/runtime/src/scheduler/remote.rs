@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use crossbeam_deque::Stealer;
 use crossbeam_utils::CachePadded;
@@ -16,6 +17,7 @@ use ropewalk_sys::eventfd::EventFd;
 use super::core::Ready;
 use super::live::Live;
 use super::worker;
+use crate::stack_trace::{StackTrace, Tracer};
 
 /// What is posted to a worker.
 pub(crate) enum Message {
@@ -125,6 +127,19 @@ impl Remote {
     /// Its thread, once it runs.
     pub(crate) fn thread(&self) -> Option<ThreadId> {
         self.thread.get().copied()
+    }
+
+    /// The stack of the coroutine `id`, if the worker runs it now and does not switch meanwhile.
+    pub(crate) fn trace_running(
+        &self,
+        tracer: &mut Tracer,
+        id: u64,
+        deadline: Instant,
+    ) -> Option<StackTrace> {
+        let before = self.pulse.switches();
+        let stack = tracer.trace_running(self.thread()?, deadline)?;
+        let is_still = self.pulse.switches() == before && self.pulse.running() == Some(id);
+        is_still.then_some(stack)
     }
 
     /// Wakes the worker if it sleeps. `false` if it does not, or somebody else does it.

@@ -1,8 +1,8 @@
 //! Stacks of tasks, as lists of calls.
 //!
 //! A trace is taken in three steps, so that the task that is looked at has the least trouble with it: somebody copies
-//! the registers and the stack (for a task that waits, from outside: `ropewalk_sync::park`, `place`); [`unwind`] finds the
-//! return addresses in the copy; [`symbols`] gives them names, which takes a thousand times as long and happens only when
+//! the registers and the stack (of a task that waits, from outside: `ropewalk_sync::park`, `place`; of one that runs, by a
+//! signal to its thread: `ropewalk_sys::capture`); [`unwind`] finds the return addresses in the copy; [`symbols`] gives them names, which takes a thousand times as long and happens only when
 //! a trace is shown.
 
 mod symbols;
@@ -10,8 +10,10 @@ mod unwind;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
-use ropewalk_sync::park::Waiter;
+use ropewalk_sync::park::{ThreadId, Waiter};
+use ropewalk_sys::capture::{STACK_MAX, capture};
 use ropewalk_sys::context::Context;
 use ropewalk_sys::memory::read_own;
 
@@ -19,7 +21,7 @@ pub use self::symbols::Frame;
 use self::unwind::Unwinder;
 
 /// How much of a stack is copied.
-const COPY_MAX: usize = 64 * 1024;
+const COPY_MAX: usize = STACK_MAX;
 /// A first look, enough for most stacks of coroutines.
 const COPY_FIRST: usize = 4 * 1024;
 /// How often a task that moves is tried.
@@ -106,9 +108,10 @@ impl Tracer {
         trace(&mut self.unwinder, context, &self.buffer[..length])
     }
 
-    /// A stack of which somebody else has made a copy, from the stack pointer upwards.
-    pub(crate) fn trace_copy(&mut self, context: Context, copy: &[u8]) -> Option<StackTrace> {
-        trace(&mut self.unwinder, context, copy)
+    /// The stack that another thread is on, which is interrupted for the moment; `None` if it has not answered by the
+    /// deadline.
+    pub(crate) fn trace_running(&mut self, thread: ThreadId, deadline: Instant) -> Option<StackTrace> {
+        capture(thread, deadline, |context, copy| trace(&mut self.unwinder, context, copy))?
     }
 }
 
