@@ -7,7 +7,7 @@ use crate::{duration, files};
 
 /// Each task has a letter.
 const TASKS_MAX: usize = 26;
-/// A run is cut into so many slices at most.
+/// All runs together are cut into so many slices at most.
 pub(crate) const SLICES_MAX: u64 = 100_000;
 /// A hundred years: what all of it may take at most, so that the nanoseconds can be counted.
 const TOTAL_MAX: u128 = 100 * 365 * 86_400 * 1_000_000_000;
@@ -94,19 +94,24 @@ impl Settings {
             return Err("--slice 0s: nothing would ever be done".into());
         }
         let slices = work.iter().map(|work| u128::from(work.div_ceil(args.slice))).sum::<u128>();
-        if slices > u128::from(SLICES_MAX) {
+        let mut cores: Vec<usize> = args.cores.iter().copied().map(usize::from).collect();
+        cores.sort_unstable();
+        cores.dedup();
+        let all_slices = slices * cores.len() as u128;
+        if all_slices > u128::from(SLICES_MAX) {
             return Err(format!(
-                "that makes {slices} slices, and {SLICES_MAX} are the most: raise --slice or lower --work"
+                "that makes {all_slices} slices, and {SLICES_MAX} are the most: raise --slice, lower --work, or name \
+                 fewer --cores"
             ));
         }
         let all =
             work.iter().map(|&work| u128::from(work)).sum::<u128>() + slices * u128::from(args.switch_cost);
         if all > TOTAL_MAX {
-            return Err("that could take more than a hundred years, even in virtual time: lower --work or --switch-cost".into());
+            return Err(
+                "that could take more than a hundred years, even in virtual time: lower --work or --switch-cost"
+                    .into(),
+            );
         }
-        let mut cores: Vec<usize> = args.cores.iter().copied().map(usize::from).collect();
-        cores.sort_unstable();
-        cores.dedup();
         for file in [&args.json, &args.html].into_iter().flatten() {
             files::check_writable(file)?;
         }
@@ -177,6 +182,7 @@ mod tests {
             ("--work ten", "no time"),
             ("--slice 0s", "nothing would"),
             ("--slice 1us", "raise --slice"),
+            ("--slice 0.3ms", "fewer --cores"),
             ("--switch-cost 1", "no time"),
             ("--switch-cost 1000000h", "hundred years"),
             ("--cores 0", "0"),
