@@ -7,7 +7,7 @@ use crate::{duration, files};
 
 /// Each task has a letter.
 const TASKS_MAX: usize = 26;
-/// A run is cut into so many slices at most.
+/// All runs together are cut into so many slices at most.
 pub(crate) const SLICES_MAX: u64 = 100_000;
 /// A hundred years: what all of it may take at most, so that the nanoseconds can be counted.
 const TOTAL_MAX: u128 = 100 * 365 * 86_400 * 1_000_000_000;
@@ -41,13 +41,30 @@ pub(crate) struct Args {
     cores: Vec<u8>,
     /// Simulate only; do nothing for real
     #[arg(long)]
-    no_real: bool,
+    pub(crate) no_real: bool,
     /// Write all figures and segments to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write the pictures to this file: one HTML page that needs nothing else
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+}
+
+impl Default for Args {
+    /// What clap makes of no arguments: the textbook's tasks.
+    fn default() -> Self {
+        let textbook = Parameters::textbook();
+        Self {
+            tasks: None,
+            work: vec![textbook.work_ns[0]],
+            slice: textbook.slice_ns,
+            switch_cost: textbook.switch_cost_ns,
+            cores: vec![1, 2],
+            no_real: false,
+            json: None,
+            html: None,
+        }
+    }
 }
 
 /// What the arguments mean.
@@ -77,19 +94,24 @@ impl Settings {
             return Err("--slice 0s: nothing would ever be done".into());
         }
         let slices = work.iter().map(|work| u128::from(work.div_ceil(args.slice))).sum::<u128>();
-        if slices > u128::from(SLICES_MAX) {
+        let mut cores: Vec<usize> = args.cores.iter().copied().map(usize::from).collect();
+        cores.sort_unstable();
+        cores.dedup();
+        let all_slices = slices * cores.len() as u128;
+        if all_slices > u128::from(SLICES_MAX) {
             return Err(format!(
-                "that makes {slices} slices, and {SLICES_MAX} are the most: raise --slice or lower --work"
+                "that makes {all_slices} slices, and {SLICES_MAX} are the most: raise --slice, lower --work, or name \
+                 fewer --cores"
             ));
         }
         let all =
             work.iter().map(|&work| u128::from(work)).sum::<u128>() + slices * u128::from(args.switch_cost);
         if all > TOTAL_MAX {
-            return Err("that could take more than a hundred years, even in virtual time: lower --work or --switch-cost".into());
+            return Err(
+                "that could take more than a hundred years, even in virtual time: lower --work or --switch-cost"
+                    .into(),
+            );
         }
-        let mut cores: Vec<usize> = args.cores.iter().copied().map(usize::from).collect();
-        cores.sort_unstable();
-        cores.dedup();
         for file in [&args.json, &args.html].into_iter().flatten() {
             files::check_writable(file)?;
         }
@@ -138,6 +160,8 @@ mod tests {
     #[test]
     fn the_defaults_are_the_textbooks() {
         assert_eq!(settings("").unwrap().parameters, Parameters::textbook());
+        let default = Settings::new(&Args { no_real: true, ..Args::default() }).unwrap();
+        assert_eq!((default.parameters, default.real), (Parameters::textbook(), false));
     }
 
     #[test]
@@ -158,6 +182,7 @@ mod tests {
             ("--work ten", "no time"),
             ("--slice 0s", "nothing would"),
             ("--slice 1us", "raise --slice"),
+            ("--slice 0.3ms", "fewer --cores"),
             ("--switch-cost 1", "no time"),
             ("--switch-cost 1000000h", "hundred years"),
             ("--cores 0", "0"),

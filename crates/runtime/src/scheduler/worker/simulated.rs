@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use ropewalk_sync::clock::{self, LAST};
+use ropewalk_sync::park;
 
 use super::Worker;
 use crate::scheduler::core::Ready;
@@ -17,6 +18,7 @@ impl Worker {
         if !self.ready.borrow().is_empty() || !self.remote.mailbox.fall_asleep(|| false) {
             return;
         }
+        self.remote.pulse.rest();
         self.trim(clock::now());
         let timer = self.timers.borrow_mut().next_wanted();
         let until = timer.into_iter().chain(limit.map(clock::nanos)).min().filter(|&at| at < LAST);
@@ -30,6 +32,7 @@ impl Worker {
         }
         self.remote.mailbox.wake_up();
         self.looked_at.set(self.turn.get());
+        park::note_time();
         self.fire_timers();
     }
 
