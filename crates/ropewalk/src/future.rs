@@ -92,7 +92,7 @@
 //! type Promise = Pin<Box<dyn Future<Output = Result<u32, ropewalk::JoinError>>>>;
 //!
 //! let steps = Generator::new(|yielder| {
-//!     let a: u32 = yielder.yield_(Box::pin(coroutine::spawn(|| 40)) as Promise).unwrap();
+//!     let a = yielder.yield_(Box::pin(coroutine::spawn(|| 40_u32)) as Promise).unwrap();
 //!     let b = yielder.yield_(Box::pin(coroutine::spawn(move || a / 20))).unwrap();
 //!     a + b
 //! });

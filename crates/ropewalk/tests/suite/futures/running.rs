@@ -12,7 +12,7 @@ use std::time::Duration;
 use ropewalk::channel::{bounded, unbounded};
 use ropewalk::future::{block_on, spawn_future};
 use ropewalk::sync::Mutex;
-use ropewalk::{OnFailure, coroutine, no_suspend, thread, timeout};
+use ropewalk::{Clock, OnFailure, Runtime, coroutine, no_suspend, thread, time, timeout};
 
 use super::{Event, YieldOnce};
 use crate::support::{LONG, Plan, Tracker, guarded, on_every_plan, runtime, until};
@@ -488,6 +488,20 @@ fn no_wake_up_is_lost() {
         drop(ask);
         tasks.into_iter().for_each(|task| task.join().unwrap());
         waking.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+/// A future's wait is a wait like any other: in virtual time its deadline comes at once, at exactly its moment.
+#[test]
+fn a_future_that_is_waited_for_in_virtual_time() {
+    guarded(|| {
+        let runtime = Runtime::builder().clock(Clock::Virtual).build().unwrap();
+        let (late, passed) = runtime.run(|| {
+            let start = time::now();
+            let late = timeout(LONG, || block_on(pending::<()>())).is_err();
+            (late, time::now() - start)
+        });
+        assert_eq!((late, passed), (true, LONG));
     });
 }
 
