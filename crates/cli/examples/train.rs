@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use ropewalk::channel::{self, Receiver};
 use ropewalk::sync::{Mutex, Semaphore};
-use ropewalk::{Runtime, scope, thread};
+use ropewalk::{Runtime, TaskId, coroutine, inspect, scope, thread};
 
 const SEATS: usize = 2;
 /// By turns a coroutine and a thread.
@@ -49,7 +49,7 @@ fn visit<Guard>(open: &(dyn Fn() -> Option<Guard> + Sync), wait: &(dyn Fn() -> G
         bell.recv().unwrap();
         inside.fetch_sub(1, SeqCst);
         tell.send(Told::Leaving(number)).unwrap();
-        drop(place); // one of those who wait is let in
+        drop(place); // whoever waits longest is let in
     };
 
     scope(|coroutines| {
@@ -59,9 +59,12 @@ fn visit<Guard>(open: &(dyn Fn() -> Option<Guard> + Sync), wait: &(dyn Fn() -> G
                 let (bell, ring) = channel::bounded(1);
                 let passenger = &passenger;
                 let body = move || passenger(number, ring);
-                drop(if number % 2 == 0 { coroutines.spawn(body) } else { threads.spawn(body) });
+                let task = if number % 2 == 0 { coroutines.spawn(body) } else { threads.spawn(body) };
                 bells.push(bell);
                 let line = conductor.hear(told.recv().unwrap());
+                if !conductor.waiting.is_empty() {
+                    until_it_waits(task.id()); // before the next one comes to the door
+                }
                 conductor.print(&line);
             }
             while let Some(first) = conductor.inside.first().copied() {
@@ -75,6 +78,14 @@ fn visit<Guard>(open: &(dyn Fn() -> Option<Guard> + Sync), wait: &(dyn Fn() -> G
         });
     });
     most.into_inner()
+}
+
+/// Until the runtime says that the task is blocked: it has told so just before.
+fn until_it_waits(task: TaskId) {
+    let waits = || matches!(inspect::dump().task(task)?.state(), inspect::State::Blocked(_)).then_some(());
+    while waits().is_none() {
+        coroutine::yield_now();
+    }
 }
 
 /// Who is where, as far as the conductor was told.

@@ -75,6 +75,16 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<ExitCode, Box<dyn
     Ok(ExitCode::Success)
 }
 
+/// Prints the textbook's own sums, simulated, to standard output: for the tour.
+///
+/// # Panics
+/// If no runtime can be built, or standard output cannot be written.
+pub(crate) fn textbook() {
+    let parameters = Parameters::textbook();
+    let runs = simulate_all(&parameters).expect("a runtime can be built");
+    print!("{}{}", show::heading(&parameters), show::pictures(&parameters, &runs));
+}
+
 /// Every policy on every number of cores. On one core a worker per core is one thread.
 fn simulate_all(parameters: &Parameters) -> io::Result<Vec<Run>> {
     let mut runs = Vec::new();

@@ -49,6 +49,11 @@ pub(crate) fn heading(parameters: &Parameters) -> String {
 
 /// The simulated runs: pictures, a table, and what it comes to.
 pub(crate) fn simulated(parameters: &Parameters, runs: &[Run]) -> String {
+    pictures(parameters, runs) + &times(runs) + &wrap(&in_short(parameters, runs), "")
+}
+
+/// A picture of each simulated run.
+pub(crate) fn pictures(parameters: &Parameters, runs: &[Run]) -> String {
     let span = runs.iter().map(|run| run.total_ns).max().unwrap_or(0);
     let mut text = String::new();
     for run in runs {
@@ -59,9 +64,7 @@ pub(crate) fn simulated(parameters: &Parameters, runs: &[Run]) -> String {
         text += &picture(&pieces(run), run.cores, span);
     }
     let _ = writeln!(text, "{:MARGIN$}{}", "", gantt::axis(span, COLUMNS));
-    text += &legend(parameters, span);
-    text += &times(runs);
-    text + &wrap(&in_short(parameters, runs), "")
+    text + &legend(parameters, span)
 }
 
 /// What the text says of it, where it speaks of these very tasks.

@@ -1,12 +1,16 @@
-//! The topics: each is a program, which is also an example of its own, and a text in each language.
+//! The topics: each is a program and a text in each language. The programs are examples of their own, except that of
+//! `slices`, which is a command.
 
 use clap::ValueEnum;
 
+use crate::slices;
 use crate::tour::frame::Frame;
 use crate::tour::language::Language;
 
 #[path = "../../examples/blocked.rs"]
 mod blocked;
+#[path = "../../examples/co.rs"]
+mod co;
 #[path = "../../examples/company.rs"]
 mod company;
 #[path = "../../examples/flat.rs"]
@@ -28,11 +32,13 @@ pub(crate) enum Topic {
     Interleave,
     Producer,
     Steps,
+    Co,
     Company,
     Train,
     Blocked,
     Hog,
     Flat,
+    Slices,
 }
 
 /// What a topic is made of.
@@ -89,6 +95,12 @@ impl Topic {
                 en: include_str!("texts/en/steps.md"),
                 zh: include_str!("texts/zh/steps.md"),
             },
+            Self::Co => Parts {
+                program: co::main,
+                source: include_str!("../../examples/co.rs"),
+                en: include_str!("texts/en/co.md"),
+                zh: include_str!("texts/zh/co.md"),
+            },
             Self::Company => Parts {
                 program: company::main,
                 source: include_str!("../../examples/company.rs"),
@@ -118,6 +130,12 @@ impl Topic {
                 source: include_str!("../../examples/flat.rs"),
                 en: include_str!("texts/en/flat.md"),
                 zh: include_str!("texts/zh/flat.md"),
+            },
+            Self::Slices => Parts {
+                program: slices::textbook,
+                source: include_str!("../slices/simulate.rs"),
+                en: include_str!("texts/en/slices.md"),
+                zh: include_str!("texts/zh/slices.md"),
             },
         }
     }

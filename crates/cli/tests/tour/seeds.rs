@@ -42,3 +42,37 @@ fn steps_prints_the_four_steps() {
 ";
     assert_eq!(bare("steps"), expected);
 }
+
+/// Text 000: the program that fetches an id, and the name that belongs to it. All its ways print the same lines.
+#[test]
+fn co_prints_the_same_lines_four_times() {
+    let ways = [
+        "1. a generator, driven by hand",
+        "2. the same generator, driven by co",
+        "3. async/await",
+        "4. sequential code in a coroutine",
+    ];
+    let lines = "\
+Response { url: /id, status: 200 OK }
+7
+/name?id=7
+Response { url: /name?id=7, status: 200 OK }
+Ada
+";
+    let expected: String = ways.iter().map(|way| format!("== {way}\n{lines}")).collect();
+    assert_eq!(bare("co"), expected);
+}
+
+/// Text 004: the sums of the time slices.
+#[test]
+fn slices_come_to_what_the_text_says() {
+    let output = bare("slices");
+    for sum in [
+        "1 core, threads in time slices: 20 + 19 x 0.1 = 21.9 s",
+        "1 core, coroutines of one thread: 20 + 1 x 0.1 = 20.1 s",
+        "2 cores, threads in time slices: 10 s",
+        "2 cores, coroutines of one thread: 20 + 1 x 0.1 = 20.1 s",
+    ] {
+        assert!(output.contains(sum), "{sum}:\n{output}");
+    }
+}
