@@ -95,7 +95,7 @@ const SUITES: [(&str, &str); 6] = [
     ("loom", "crates/sync/tests/loom"),
     ("compare", "crates/cli/tests/compare"),
     ("tour", "crates/cli/tests/tour"),
-    ("examples", "crates/cli/tests/examples"),
+    ("slices", "crates/cli/tests/slices"),
 ];
 
 /// What a row's last line points at.
