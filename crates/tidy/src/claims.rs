@@ -89,12 +89,13 @@ fn code_span(text: &str) -> Option<String> {
 }
 
 /// Where the tests are that a row may name by a short word: the word, and the folder or file of the test binary.
-const SUITES: [(&str, &str); 5] = [
+const SUITES: [(&str, &str); 6] = [
     ("suite", "crates/ropewalk/tests/suite"),
     ("sync", "crates/sync/tests/suite"),
     ("loom", "crates/sync/tests/loom"),
     ("compare", "crates/cli/tests/compare"),
     ("tour", "crates/cli/tests/tour"),
+    ("slices", "crates/cli/tests/slices"),
 ];
 
 /// What a row's last line points at.
