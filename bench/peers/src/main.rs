@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use ropewalk::Runtime;
 
+mod generators;
+
 type Contender = (&'static str, fn(u64) -> Duration);
 
 fn main() {
@@ -68,6 +70,9 @@ fn main() {
             ("std threads", std_stream),
         ],
     );
+    table("generator: resume and yield", 2_000_000, rounds, generators::RESUME);
+    table("generator: make, resume to its end, drop", 100_000, rounds, generators::MAKE);
+    table("generator: make, resume once, drop (it unwinds)", 20_000, rounds, generators::LEAVE);
 }
 
 fn table(what: &str, operations: u64, rounds: usize, contenders: &[Contender]) {
