@@ -8,13 +8,16 @@
 //! 3. Nothing unwinds through the switch: the body is called in `catch_unwind`, and what it raised travels as a value.
 //! 4. A stack with live frames is never given back. They end by a return or by an unwind ([`Core::close`]), or they are
 //!    leaked, and the thread's pool with them.
-//! 5. What a body borrows outlives its frames: it borrows nothing (owned generators), or it is closed by the frame that
+//! 5. A message for the body lies on the resumer's stack until the body has taken it, which is the first thing that it does
+//!    when it is entered, every time.
+//! 6. What a body borrows outlives its frames: it borrows nothing (owned generators), or it is closed by the frame that
 //!    owns the `Core` (`generator::scope`).
 
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
@@ -23,7 +26,7 @@ use std::sync::Arc;
 
 use corosensei::stack::Stack as _;
 use corosensei::{Coroutine, CoroutineResult};
-use ropewalk_sync::park::{Raising, Standing};
+use ropewalk_sync::park::{Raising, Unwinding, is_nested_on};
 
 use super::pool::ThreadPool;
 use super::state::Thrown;
@@ -47,7 +50,34 @@ enum Resume<Input> {
 /// How a body ended: it returned, was dropped uncalled, or unwound.
 type Outcome<Return> = Result<Option<Return>, Payload>;
 
-type Inner<Input, Yield, Return> = Coroutine<Resume<Input>, Yield, Outcome<Return>, Stack>;
+type Inner<Yield, Return> = Coroutine<(), Yield, Outcome<Return>, Stack>;
+
+/// What stands in the room at the top of the stack.
+struct Room<Input> {
+    running: Running,
+    /// What the body is resumed with. Not by corosensei's way: it copies it on both sides, and the processor stalls on a
+    /// copy of what was just written in other pieces.
+    message: Cell<*const Resume<Input>>,
+}
+
+impl<Input> Room<Input> {
+    /// Takes the message.
+    ///
+    /// # Safety
+    /// Rule 5: to be called by the body, once each time that it is entered.
+    #[inline(always)]
+    unsafe fn take(room: NonNull<Self>) -> Resume<Input> {
+        // SAFETY: rule 5; the room is there as long as the stack on which this runs.
+        let message = unsafe { room.as_ref().message.get() };
+        // SAFETY: rule 5.
+        match unsafe { &*message } {
+            // The commonest, without a copy.
+            Resume::Next => Resume::Next,
+            // SAFETY: rule 5.
+            _ => unsafe { message.read() },
+        }
+    }
+}
 
 /// The payload of an unwind by which a generator is closed.
 struct Closing {
@@ -76,9 +106,9 @@ pub(super) struct Options {
 /// A generator without its promises about what the body borrows.
 pub(super) struct Core<Input, Yield, Return> {
     /// `None` when the body has ended.
-    inner: Option<Inner<Input, Yield, Return>>,
-    /// In the room at the top of the stack: valid as long as there is one.
-    running: NonNull<Running>,
+    inner: Option<Inner<Yield, Return>>,
+    /// At the top of the stack: valid as long as there is one.
+    room: NonNull<Room<Input>>,
     pool: Rc<ThreadPool>,
     name: Option<Arc<str>>,
 }
@@ -87,7 +117,7 @@ impl<Input, Yield, Return> Core<Input, Yield, Return> {
     /// Takes a stack for `body`, which is called at the first resume.
     ///
     /// # Safety
-    /// Rule 5: what `body`, and values of the three types, borrow must live until the body has ended; for ever, if the
+    /// Rule 6: what `body`, and values of the three types, borrow must live until the body has ended; for ever, if the
     /// `Core` can be forgotten.
     pub(super) unsafe fn new<F>(
         options: Options,
@@ -121,33 +151,35 @@ impl<Input, Yield, Return> Core<Input, Yield, Return> {
         let pool = ThreadPool::of_this_thread();
         let stack = pool.take(stack::slot_size(options.stack_size))?;
         let name = options.name;
-        let running = stack.frame().cast::<Running>();
-        const { assert!(size_of::<Running>() <= FRAME && align_of::<Running>() <= 64) };
+        let room = stack.frame().cast::<Room<Input>>();
+        const { assert!(size_of::<Room<Input>>() <= FRAME && align_of::<Room<Input>>() <= 64) };
+        let running = Running {
+            guard: stack.guard(),
+            usable: stack.usable(),
+            runner: Runner::Generator,
+            name: name.as_deref().map(std::ptr::from_ref),
+            made_at,
+        };
         // SAFETY: `Stack::frame` promises room and alignment, and nobody else uses it while the stack is taken.
-        unsafe {
-            running.write(Running {
-                guard: stack.guard(),
-                usable: stack.usable(),
-                runner: Runner::Generator,
-                name: name.as_deref().map(std::ptr::from_ref),
-                made_at,
-            });
-        }
+        unsafe { room.write(Room { running, message: Cell::new(std::ptr::null()) }) };
         let bounds = stack.limit().get()..stack.base().get();
-        let entry = move |inner: &corosensei::Yielder<Resume<Input>, Yield>, first: Resume<Input>| {
-            let called = || match first {
-                // Closed before it was called: what it captured is dropped where it would have run.
-                Resume::Close => {
-                    drop(body);
-                    None
+        let entry = move |inner: &corosensei::Yielder<(), Yield>, ()| {
+            let called = || {
+                // SAFETY: rule 5: it is entered for the first time.
+                match unsafe { Room::take(room) } {
+                    // Closed before it was called: what it captured is dropped where it would have run.
+                    Resume::Close => {
+                        drop(body);
+                        None
+                    }
+                    _ => Some(body(&Yielder::new(inner, room, bounds))),
                 }
-                _ => Some(body(&Yielder::new(inner, bounds))),
             };
             catch_unwind(AssertUnwindSafe(called))
         };
         // SAFETY: the caller's promise is the one that is asked for.
         let inner = unsafe { Coroutine::with_stack_unchecked(stack, entry) };
-        Ok(Self { inner: Some(inner), running, pool, name })
+        Ok(Self { inner: Some(inner), room, pool, name })
     }
 
     pub(super) fn name(&self) -> Option<&str> {
@@ -162,13 +194,15 @@ impl<Input, Yield, Return> Core<Input, Yield, Return> {
         self.inner.as_ref().is_none_or(|inner| inner.started())
     }
 
+    #[inline]
     pub(super) fn resume(&mut self) -> Result<State<Yield, Return>, Finished> {
         if self.is_finished() {
             return Err(Finished);
         }
-        Ok(settle(self.switch(Resume::Next)))
+        Ok(settle(self.switch(&ManuallyDrop::new(Resume::Next))))
     }
 
+    #[inline]
     pub(super) fn send(&mut self, input: Input) -> Result<State<Yield, Return>, SendError<Input>> {
         if self.is_finished() {
             return Err(SendError::Finished(input));
@@ -176,7 +210,7 @@ impl<Input, Yield, Return> Core<Input, Yield, Return> {
         if !self.is_started() {
             return Err(SendError::NotStarted(input));
         }
-        Ok(settle(self.switch(Resume::Send(input))))
+        Ok(settle(self.switch(&ManuallyDrop::new(Resume::Send(input)))))
     }
 
     pub(super) fn throw(&mut self, error: Thrown) -> Result<State<Yield, Return>, ThrowError> {
@@ -186,7 +220,7 @@ impl<Input, Yield, Return> Core<Input, Yield, Return> {
         if !self.is_started() {
             return Err(ThrowError::NotStarted(error));
         }
-        match self.switch(Resume::Throw(error)) {
+        match self.switch(&ManuallyDrop::new(Resume::Throw(error))) {
             Step::Ended(Err(payload)) => match payload.downcast::<Raised>() {
                 Ok(raised) => Err(ThrowError::Uncaught(raised.error)),
                 Err(payload) => resume_unwind(payload),
@@ -204,18 +238,24 @@ impl<Input, Yield, Return> Core<Input, Yield, Return> {
             return self.leak();
         }
         // A body that is being closed does not yield any more: `Yielder::exchange`.
-        if let Step::Ended(Err(payload)) = self.switch(Resume::Close)
+        if let Step::Ended(Err(payload)) = self.switch(&ManuallyDrop::new(Resume::Close))
             && !payload.is::<Closing>()
         {
             resume_unwind(expose(payload));
         }
     }
 
-    /// Goes on with a body that has not ended.
-    fn switch(&mut self, message: Resume<Input>) -> Step<Yield, Return> {
+    /// Goes on with a body that has not ended. The message is the body's from now on: by reference, so that it is written
+    /// and read once, in the same pieces.
+    #[inline]
+    fn switch(&mut self, message: &ManuallyDrop<Resume<Input>>) -> Step<Yield, Return> {
         let inner = self.inner.as_mut().expect("the callers have looked");
-        let outside = overflow::replace_running(self.running.as_ptr());
-        let result = inner.resume(message);
+        // SAFETY: the stack is there as long as the body has not ended.
+        let room = unsafe { self.room.as_ref() };
+        // Rule 5: the body takes it.
+        room.message.set(&raw const **message);
+        let outside = overflow::replace_running(&raw const room.running);
+        let result = inner.resume(());
         overflow::replace_running(outside);
         match result {
             CoroutineResult::Yield(value) => Step::Yielded(value),
@@ -269,20 +309,22 @@ fn expose(payload: Payload) -> Payload {
 /// It belongs to one body and to its stack: functions that the body calls may have it, however deep; the body of another
 /// generator may not.
 pub struct Yielder<Input, Yield> {
-    inner: NonNull<corosensei::Yielder<Resume<Input>, Yield>>,
+    inner: NonNull<corosensei::Yielder<(), Yield>>,
+    room: NonNull<Room<Input>>,
     stack: Range<usize>,
-    /// Where the resuming task stood when the body was entered the last time.
-    entered: Cell<Standing>,
+    /// Whether the resuming task unwound when the body was entered the last time.
+    entered: Cell<Unwinding>,
     /// How often the body was unwound to be closed; not at all before it is closed.
     closing: Cell<u32>,
 }
 
 impl<Input, Yield> Yielder<Input, Yield> {
-    fn new(inner: &corosensei::Yielder<Resume<Input>, Yield>, stack: Range<usize>) -> Self {
+    fn new(inner: &corosensei::Yielder<(), Yield>, room: NonNull<Room<Input>>, stack: Range<usize>) -> Self {
         Self {
             inner: NonNull::from(inner),
+            room,
             stack,
-            entered: Cell::new(Standing::now()),
+            entered: Cell::new(Unwinding::now()),
             closing: Cell::new(0),
         }
     }
@@ -301,6 +343,7 @@ impl<Input, Yield> Yielder<Input, Yield> {
     /// On another stack than the generator's own; inside of a [`timeout`](fn@crate::timeout), [`shield`](crate::shield),
     /// [`scope`](fn@crate::scope) or [`no_suspend`](fn@crate::no_suspend) that the body has opened: they belong to the task
     /// that happens to resume the body, and would go on in code that knows nothing of them (Python: PEP 789).
+    #[inline]
     pub fn yield_(&self, value: Yield) -> Option<Input> {
         match self.exchange(value) {
             Ok(input) => input,
@@ -315,24 +358,28 @@ impl<Input, Yield> Yielder<Input, Yield> {
     ///
     /// # Panics
     /// As `yield_`.
+    #[inline]
     pub fn try_yield(&self, value: Yield) -> Result<Option<Input>, Thrown> {
         self.exchange(value)
     }
 
+    // The switch returns as the call of `resume` did: a function's return between the two would be predicted wrongly.
+    #[inline(always)]
     fn exchange(&self, value: Yield) -> Result<Option<Input>, Thrown> {
         self.assert_own_stack();
-        let (entered, now) = (self.entered.get(), Standing::now());
-        if now.unwinds_since(&entered) {
+        if Unwinding::now().began_after(&self.entered.get()) {
             return Ok(None);
         }
         if self.closing.get() == 0 {
             assert!(
-                !now.is_nested_since(&entered),
+                !is_nested_on(&self.stack),
                 "a generator cannot yield inside of a timeout, shield, scope or no_suspend that its body has opened"
             );
             // SAFETY: rule 1: this is the body's stack, below which it lives; rule 2 was looked at.
-            let message = unsafe { self.inner.as_ref() }.suspend(value);
-            self.entered.set(Standing::now());
+            unsafe { self.inner.as_ref() }.suspend(value);
+            // SAFETY: rule 5: it was entered just now.
+            let message = unsafe { Room::take(self.room) };
+            self.entered.set(Unwinding::now());
             match message {
                 Resume::Next => return Ok(None),
                 Resume::Send(input) => return Ok(Some(input)),

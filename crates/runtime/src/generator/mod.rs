@@ -74,7 +74,7 @@ impl Builder {
         Yield: 'static,
         Return: 'static,
     {
-        // SAFETY: `core`, rule 5: everything is 'static.
+        // SAFETY: `core`, rule 6: everything is 'static.
         unsafe { Core::new(self.0, Location::caller(), body) }.map(Generator)
     }
 }

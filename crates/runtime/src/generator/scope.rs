@@ -206,7 +206,7 @@ impl Builder {
     where
         F: FnOnce(&Yielder<Input, Yield>) -> Return,
     {
-        // SAFETY: `core`, rule 5: what the body borrows outlives this call, and `core` is dropped here, which closes it.
+        // SAFETY: `core`, rule 6: what the body borrows outlives this call, and `core` is dropped here, which closes it.
         // It cannot be forgotten or moved away: `f` gets a reference in a private field.
         let mut core = unsafe { Core::new(self.0, Location::caller(), body) }?;
         let value = f(Scoped { core: &mut core, scope: PhantomData });

@@ -7,7 +7,7 @@
 
 use std::panic::Location;
 
-use super::{Wait, WaitReason, with_current, with_existing};
+use super::{Nested, Wait, WaitReason, with_current, with_existing};
 
 /// Runs `f` so that its coroutine stays where it is: a wait in it that would switch panics, and says where the region
 /// began. The budget, by which operations that need not wait let others run now and then, is put off. For code that
@@ -47,6 +47,7 @@ pub fn no_suspend_at<R>(began: &'static Location<'static>, f: impl FnOnce() -> R
         }
     }
 
+    let _nested = Nested::enter();
     let _leave = Leave(with_current(|current| current.waiter().begin_region(began)));
     f()
 }

@@ -1,5 +1,7 @@
-//! Where a task stands: whether it unwinds, and what it is inside of. For code that runs on a stack of its own in the
-//! middle of a task, and comes and goes there: a generator's body.
+//! What surrounds the code of a task: whether the task unwinds, and what it is inside of. For code that comes and goes in
+//! the middle of a task, on a stack of its own: a generator's body.
+
+use std::ops::Range;
 
 use super::{Unparker, Waiter, with_current, with_existing};
 
@@ -25,60 +27,66 @@ impl Drop for Raising {
     }
 }
 
-/// What the calling task is inside of, at one moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Standing {
+/// Whether the calling task unwinds, at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unwinding {
     unwinding: bool,
     raising: u32,
-    nesting: u32,
 }
 
-impl Standing {
+impl Unwinding {
     /// That of the calling task.
+    #[inline]
     #[must_use]
     pub fn now() -> Self {
-        // Cheap unless something on this thread unwinds.
+        // A look at a counter of the process: nearly always nothing unwinds anywhere.
+        if std::thread::panicking() { Self::of_this_task() } else { Self::default() }
+    }
+
+    #[cold]
+    fn of_this_task() -> Self {
         let unwinding = super::is_unwinding();
-        with_existing(|waiter| Self {
-            unwinding,
-            raising: waiter.map_or(0, Waiter::raising),
-            nesting: waiter.map_or(0, |waiter| waiter.nesting() + waiter.regions()),
-        })
+        with_existing(|waiter| Self { unwinding, raising: waiter.map_or(0, Waiter::raising) })
     }
 
     /// Whether the task unwinds from something that began after `earlier`.
     ///
     /// One case looks as if it did not: a panic that began inside of a destructor of a task that panics already. std says
     /// whether a thread panics, and not how often.
+    #[inline]
     #[must_use]
-    pub fn unwinds_since(&self, earlier: &Self) -> bool {
+    pub fn began_after(&self, earlier: &Self) -> bool {
         self.unwinding && (!earlier.unwinding || self.raising > earlier.raising)
-    }
-
-    /// Whether the task is in more [`Nested`] blocks and [`no_suspend`](super::no_suspend) regions than at `earlier`.
-    #[must_use]
-    pub fn is_nested_since(&self, earlier: &Self) -> bool {
-        self.nesting > earlier.nesting
     }
 }
 
-/// A block of a task's stack that changes what happens to the task: its deadline, its shield, its scopes. While it lasts
-/// the code in it must not hand the task to code outside of it by anything but a return or an unwind; a generator's
-/// `yield` would. (Python has the same disease, and PEP 789 the same cure.)
+/// A block of a task's code that changes what happens to the task: its deadline, its shield, its scopes, whether it may
+/// switch. While it lasts the code in it must not hand the task to code outside of it by anything but a return or an
+/// unwind; a generator's `yield` would. (Python has the same disease, and PEP 789 the same cure.)
 #[derive(Debug)]
-pub struct Nested(());
+pub struct Nested {
+    /// Where the block around this one stands.
+    outer: usize,
+}
 
 impl Nested {
-    /// The calling task enters such a block. To be dropped by the same task, at the end of the block.
+    /// The calling task enters such a block. To be dropped by the same task on the same stack, at the end of the block.
     #[must_use = "the block ends when it is dropped"]
     pub fn enter() -> Self {
-        with_current(|current| current.waiter().enter());
-        Self(())
+        let here = 0_u8;
+        Self { outer: with_current(|current| current.waiter().set_nested((&raw const here).addr())) }
     }
 }
 
 impl Drop for Nested {
     fn drop(&mut self) {
-        with_current(|current| current.waiter().leave());
+        with_current(|current| current.waiter().set_nested(self.outer));
     }
+}
+
+/// Whether the innermost [`Nested`] block of the calling task stands on this stack.
+#[inline]
+#[must_use]
+pub fn is_nested_on(stack: &Range<usize>) -> bool {
+    with_existing(|waiter| waiter.is_some_and(|waiter| stack.contains(&waiter.nested())))
 }

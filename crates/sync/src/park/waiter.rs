@@ -51,8 +51,8 @@ pub struct Waiter {
     raised: AtomicU32,
     /// How many unwinds that are no panics are under way: raised, and their payload not yet dropped by whoever caught it.
     raising: AtomicU32,
-    /// How many blocks of its stack it is in that a generator must not yield out of.
-    nesting: AtomicU32,
+    /// An address on the stack of the innermost block that a generator must not yield out of; 0 if it is in none.
+    nested: AtomicUsize,
     /// The number of the worker that runs it; [`NO_HOME`] for threads and before the start.
     home: AtomicU32,
     /// The deadline of the innermost `timeout`, in the clock's nanoseconds.
@@ -94,7 +94,7 @@ impl Waiter {
             cancel: AtomicU32::new(0),
             raised: AtomicU32::new(0),
             raising: AtomicU32::new(0),
-            nesting: AtomicU32::new(0),
+            nested: AtomicUsize::new(0),
             home: AtomicU32::new(NO_HOME),
             deadline: AtomicU64::new(NEVER),
             shield: AtomicU64::new(0),
@@ -218,17 +218,16 @@ impl Waiter {
         self.raising() > 0
     }
 
-    pub(super) fn enter(&self) {
-        self.nesting.fetch_add(1, Relaxed);
+    /// Owner: enters or leaves a [`Nested`](super::Nested) block. Returns what was set before.
+    pub(super) fn set_nested(&self, address: usize) -> usize {
+        let before = self.nested.load(Relaxed);
+        self.nested.store(address, Relaxed);
+        before
     }
 
-    pub(super) fn leave(&self) {
-        self.nesting.fetch_sub(1, Relaxed);
-    }
-
-    /// Owner: in how many [`Nested`](super::Nested) blocks it is.
-    pub(super) fn nesting(&self) -> u32 {
-        self.nesting.load(Relaxed)
+    /// Owner: an address on the stack of the innermost such block.
+    pub(super) fn nested(&self) -> usize {
+        self.nested.load(Relaxed)
     }
 
     /// Owner: whether the task unwinds. `thread::panicking` speaks of the thread, on which other coroutines may have

@@ -240,6 +240,30 @@ fn a_body_may_yield_inside_of_what_its_resumer_has_opened() {
 }
 
 #[test]
+fn a_body_may_resume_others_inside_of_what_it_has_opened() {
+    on_every_plan(|_| {
+        for (name, open) in OPENERS {
+            let mut outer: Generator<(), u32, ()> = Generator::new(move |yielder| {
+                let inner: Generator<(), u32, ()> = Generator::new(move |yielder| {
+                    for n in 1..=3 {
+                        open(&|| ());
+                        yielder.yield_(n);
+                    }
+                });
+                let (inner, sum) = (RefCell::new(inner), Cell::new(0));
+                open(&|| sum.set(inner.borrow_mut().by_ref().sum()));
+                yielder.yield_(sum.get());
+                // Left half-way by a panic, it is closed again.
+                let left = || std::panic::resume_unwind(Box::new("half-way"));
+                assert!(catch_unwind(AssertUnwindSafe(|| open(&left))).is_err());
+                yielder.yield_(7);
+            });
+            assert_eq!(outer.by_ref().collect::<Vec<_>>(), [6, 7], "{name}");
+        }
+    });
+}
+
+#[test]
 fn a_body_may_wait_inside_of_what_it_has_opened() {
     on_every_plan(|plan| {
         let mut generator: Generator<(), u32, ()> = Generator::new(move |yielder| {
