@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use ropewalk::channel::{Receiver, bounded};
 use ropewalk::inspect::{self, Blocked, Dump, Plan as PlanInfo, State, TaskInfo, WaitReason, WorkerInfo};
 use ropewalk::sync::{Arc, Mutex};
-use ropewalk::{TaskId, coroutine, scope, thread};
+use ropewalk::{Runtime, Schedule, TaskId, coroutine, scope, thread};
 
 use super::support::child::{Child, case, test_name};
 use super::support::{LONG, PLANS, Plan, guarded, on_every_plan, runtime, until};
@@ -372,5 +372,34 @@ fn sigquit_prints_the_tasks_and_the_process_goes_on() {
     }
     guarded(|| {
         Child::new(test_name!(), "dump").run().assert_success();
+    });
+}
+
+#[test]
+fn a_region_without_switches_can_dump_but_not_wait_for_answers() {
+    guarded(|| {
+        runtime(1).run(|| {
+            let unstarted = coroutine::spawn(|| ());
+            let own = coroutine::current().id();
+            let dump = ropewalk::no_suspend(inspect::dump);
+            assert_eq!(worker_of(&dump, own).unlisted, 1, "{dump}");
+            let dump = inspect::dump();
+            assert_eq!(worker_of(&dump, own).unlisted, 0, "{dump}");
+            unstarted.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn what_a_seeded_schedule_has_not_drawn_is_new() {
+    guarded(|| {
+        let seeded = Runtime::builder().workers(1).schedule(Schedule::Seeded(7)).build().unwrap();
+        seeded.run(|| {
+            let spawned: Vec<_> = (0..10).map(|_| coroutine::spawn(coroutine::yield_now)).collect();
+            let dump = inspect::dump();
+            let is_listed = |handle: &ropewalk::JoinHandle<()>| dump.task(handle.id()).is_some();
+            assert!(spawned.iter().all(|handle| handle.is_finished() || is_listed(handle)), "{dump}");
+            spawned.into_iter().for_each(|handle| handle.join().unwrap());
+        });
     });
 }

@@ -15,6 +15,8 @@ use super::{ANSWER_LIMIT, Blocked, Dump, Plan, STACKS_MAX, State, TaskInfo, Work
 use crate::runtime;
 use crate::scheduler::core::Ready;
 use crate::scheduler::remote::{Message, Remote};
+use crate::scheduler::schedule::Schedule;
+use crate::scheduler::shared::Shared;
 use crate::stack_trace::{StackTrace, Tracer};
 use crate::task::Header;
 use crate::task::join::TaskId;
@@ -26,7 +28,7 @@ pub(super) fn dump(here: Context) -> Dump {
     let mut workers = Vec::new();
     let mut found: Vec<Found> = park::threads().into_iter().map(Found::Thread).collect();
     for shared in &runtimes {
-        found.extend(unstarted(&shared.remotes, &mut workers).into_iter().map(Found::Coroutine));
+        found.extend(unstarted(shared, &mut workers).into_iter().map(Found::Coroutine));
         for remote in &shared.remotes {
             found.extend(remote.live.list().into_iter().map(Found::Coroutine));
         }
@@ -85,7 +87,10 @@ impl Found {
 }
 
 /// Asks the workers which coroutines in their queues have not started, and describes the workers.
-fn unstarted(remotes: &[Arc<Remote>], workers: &mut Vec<WorkerInfo>) -> Vec<Ready> {
+fn unstarted(shared: &Shared, workers: &mut Vec<WorkerInfo>) -> Vec<Ready> {
+    let remotes = &shared.remotes;
+    // Where they are drawn, nobody else sees whether there are any.
+    let is_drawn = shared.schedule != Schedule::Fair;
     let (answer, answers) = channel::bounded(remotes.len());
     let mut tasks = Vec::new();
     let mut silent = Vec::new();
@@ -97,12 +102,12 @@ fn unstarted(remotes: &[Arc<Remote>], workers: &mut Vec<WorkerInfo>) -> Vec<Read
                 _ => None,
             }));
         });
-        if !remote.stealer.is_empty() && remote.post(Message::Census(answer.clone())).is_ok() {
+        if (is_drawn || !remote.stealer.is_empty()) && remote.post(Message::Census(answer.clone())).is_ok() {
             silent.push(remote.number());
         }
     }
     let deadline = Instant::now() + ANSWER_LIMIT;
-    while !silent.is_empty() {
+    while !silent.is_empty() && park::may_wait() {
         let left = deadline.saturating_duration_since(Instant::now());
         let Ok((number, queue)) = answers.recv_timeout(left) else { break };
         silent.retain(|other| *other != number);

@@ -73,8 +73,9 @@ pub fn statistics() -> Statistics {
 /// need not wait.
 ///
 /// # Waits
-/// Where a worker has coroutines that have not started: for its answer which ones, 100 ms at most. A worker that does not
-/// answer is held up by a coroutine that never waits: [`WorkerInfo::unlisted`] says how many it keeps back.
+/// Where a worker has coroutines that have not started: for its answer which ones, 100 ms at most, and not at all in a region
+/// that forbids it. A worker that does not answer is held up by a coroutine that never waits: [`WorkerInfo::unlisted`]
+/// says how many it keeps back.
 ///
 /// # Cancellation
 /// As every wait.

@@ -128,6 +128,11 @@ impl RunQueue {
         }
     }
 
+    /// Seeded: those that have not started.
+    pub(super) fn unstarted(&self) -> &[Ready] {
+        self.draw.as_ref().map_or(&[], |draw| &draw.unstarted)
+    }
+
     /// Seeded: those that will not start.
     pub(super) fn take_unstarted(&mut self) -> Vec<Ready> {
         self.draw.as_mut().map(|draw| std::mem::take(&mut draw.unstarted)).unwrap_or_default()

@@ -48,7 +48,7 @@ pub mod word;
 
 pub use self::place::{Snapshot, forget_time, note_time};
 pub use self::reason::{Wait, WaitReason};
-pub use self::region::{assert_may_wait, no_suspend, no_suspend_at};
+pub use self::region::{assert_may_wait, may_wait, no_suspend, no_suspend_at};
 pub use self::surroundings::{Nested, Raising, Unwinding, is_nested_on};
 pub use self::thread::{ThreadParker, adopt_thread, threads};
 pub use self::waiter::{Waiter, Waiting, unwinding_switches};
@@ -413,7 +413,7 @@ pub fn park_or_yield(wait: &Wait) -> Result<(), Interrupt> {
             return fall_asleep(current, wait);
         }
         if waiter.is_coroutine() && waiter.regions() == 0 && !waiter.is_unwinding() {
-            current.yield_now();
+            current.waiter().yield_now(current);
         }
         waiter.interruption(wait).map_or(Ok(()), Err)
     })

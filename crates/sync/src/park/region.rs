@@ -57,6 +57,12 @@ pub(super) fn regions() -> u32 {
     with_existing(|waiter| waiter.map_or(0, super::Waiter::regions))
 }
 
+/// Whether the calling task may wait here: no region forbids it.
+#[must_use]
+pub fn may_wait() -> bool {
+    regions() == 0
+}
+
 /// Looks whether the calling task may wait here at all; for waits that cannot be broken off once they have begun.
 ///
 /// # Panics

@@ -339,7 +339,14 @@ impl Worker {
 
     fn turn_driver(&self, timeout: Option<Duration>) {
         let mut events = self.events.take();
+        let sleeps = timeout != Some(Duration::ZERO);
+        if sleeps {
+            self.remote.pulse.rest();
+        }
         let turned = self.driver.borrow_mut().turn(timeout, &mut events);
+        if sleeps {
+            park::note_time();
+        }
         if let Err(error) = turned {
             // A ring or an epoll instance that is open does not fail; going on would lose wake-ups in silence.
             panic!("the driver of worker {} failed: {error}", self.remote.number());
@@ -373,7 +380,6 @@ impl Worker {
         if !mailbox.fall_asleep(|| stealable() || self.shared.is_closing()) {
             return;
         }
-        self.remote.pulse.rest();
         let before = clock::now();
         self.trim(before);
         let timer = self.timers.borrow().next().and_then(clock::instant);
@@ -382,7 +388,6 @@ impl Worker {
         let called = !mailbox.is_asleep();
         mailbox.wake_up();
         self.looked_at.set(self.turn.get());
-        park::note_time();
         let mail = mailbox.has_mail();
         if called && !mail {
             self.look_again.set(Some(clock::now() + SECOND_LOOK));
@@ -472,12 +477,10 @@ impl Worker {
         if !self.ready.borrow().is_empty() || !self.remote.mailbox.fall_asleep(|| false) {
             return;
         }
-        self.remote.pulse.rest();
         let timer = self.timers.borrow().next().and_then(clock::instant);
         let until = timer.into_iter().chain(deadline).min();
         self.turn_driver(until.map(|at| at.saturating_duration_since(clock::now())));
         self.remote.mailbox.wake_up();
-        park::note_time();
         self.fire_timers();
     }
 
@@ -489,7 +492,7 @@ impl Worker {
 
     /// The coroutines in its queue that have not started.
     fn unstarted(&self) -> Vec<Ready> {
-        let mut unstarted = Vec::new();
+        let mut unstarted = self.ready.borrow().unstarted().to_vec();
         // Each is taken out and put back behind the others, so their order stays; thieves may take some meanwhile.
         for _ in 0..self.fresh.len() {
             let Some(task) = self.fresh.pop() else { break };
