@@ -454,17 +454,19 @@ fn tasks_of_a_scopes_child_belong_to_its_runtime() {
     guarded(|| {
         for plan in PLANS {
             let ended = Arc::new(AtomicBool::new(false));
+            let (open, gate) = bounded::<()>(1);
             runtime(1).run(|| {
                 plan.scope(|s| {
                     let ended = ended.clone();
                     s.spawn(move || {
                         drop(Plan::Coroutine.spawn(move || {
-                            coroutine::sleep(Duration::from_millis(2));
+                            gate.recv().unwrap();
                             ended.store(true, SeqCst);
                         }));
                     });
                 });
-                assert!(!ended.load(SeqCst), "a detached task is not the scope's");
+                // The scope did not wait: were the detached task its own, it would wait for ever.
+                open.send(()).unwrap();
             });
             assert!(ended.load(SeqCst), "but run waits for it");
         }
