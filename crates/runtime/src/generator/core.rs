@@ -286,6 +286,12 @@ impl<Input, Yield, Return> Drop for Core<Input, Yield, Return> {
     }
 }
 
+/// Unwinds a body with an error that was thrown into it.
+#[cold]
+fn raise(error: Thrown) -> ! {
+    resume_unwind(Box::new(Raised { error, _raising: Raising::begin() }))
+}
+
 /// For who resumes: what the body has raised goes on here.
 fn settle<Yield, Return>(step: Step<Yield, Return>) -> State<Yield, Return> {
     match step {
@@ -343,11 +349,11 @@ impl<Input, Yield> Yielder<Input, Yield> {
     /// On another stack than the generator's own; inside of a [`timeout`](fn@crate::timeout), [`shield`](crate::shield),
     /// [`scope`](fn@crate::scope) or [`no_suspend`](fn@crate::no_suspend) that the body has opened: they belong to the task
     /// that happens to resume the body, and would go on in code that knows nothing of them (Python: PEP 789).
-    #[inline]
+    #[inline(always)]
     pub fn yield_(&self, value: Yield) -> Option<Input> {
         match self.exchange(value) {
             Ok(input) => input,
-            Err(error) => resume_unwind(Box::new(Raised { error, _raising: Raising::begin() })),
+            Err(error) => raise(error),
         }
     }
 
@@ -358,12 +364,13 @@ impl<Input, Yield> Yielder<Input, Yield> {
     ///
     /// # Panics
     /// As `yield_`.
-    #[inline]
+    #[inline(always)]
     pub fn try_yield(&self, value: Yield) -> Result<Option<Input>, Thrown> {
         self.exchange(value)
     }
 
-    // The switch returns as the call of `resume` did: a function's return between the two would be predicted wrongly.
+    /// Inlined into the body, with its callers: corosensei's switch returns as the call of its `resume` did, and a return
+    /// of ours between the two would be predicted wrongly, which costs several times the switch.
     #[inline(always)]
     fn exchange(&self, value: Yield) -> Result<Option<Input>, Thrown> {
         self.assert_own_stack();
