@@ -118,7 +118,11 @@ pub fn capture<R>(
 
     EXCHANGE.target.store(thread.number(), Relaxed); // R1
     EXCHANGE.state.store(WANTED, Release); // SYNC: capture.state. R2
-    interruptible::interrupt(thread); // R3
+    // R3
+    if !interruptible::interrupt(thread) {
+        EXCHANGE.state.store(IDLE, Relaxed);
+        return None;
+    }
     loop {
         let state = EXCHANGE.state.load(Acquire); // SYNC: capture.state. R4
         if state == TAKEN {
@@ -202,7 +206,7 @@ mod tests {
     #[test]
     fn a_thread_that_has_ended_or_blocks_the_signal_gives_nothing() {
         let ended = std::thread::spawn(ThreadId::current).join().unwrap();
-        assert_eq!(capture(ended, Instant::now(), |_, _| ()), None);
+        assert_eq!(capture(ended, Instant::now() + LONG, |_, _| ()), None);
         let (tell, told) = mpsc::channel();
         let (over, wait_over) = mpsc::channel::<()>();
         let blocks = std::thread::spawn(move || {

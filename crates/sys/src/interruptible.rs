@@ -200,12 +200,10 @@ impl ThreadId {
 }
 
 /// Ends the call of this module that the thread is in, or about to make, if its word is no longer [`SUSPENDED`] (change
-/// it first). A thread that has ended meanwhile is left alone.
-pub fn interrupt(thread: ThreadId) {
+/// it first). `false`: the thread has ended meanwhile.
+pub fn interrupt(thread: ThreadId) -> bool {
     // SAFETY: tgkill takes three numbers and touches no memory of ours.
-    unsafe {
-        libc::syscall(libc::SYS_tgkill, libc::getpid(), thread.0, WAKE);
-    }
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread.0, WAKE) == 0 }
 }
 
 /// # Safety
