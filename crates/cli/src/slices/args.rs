@@ -41,30 +41,13 @@ pub(crate) struct Args {
     cores: Vec<u8>,
     /// Simulate only; do nothing for real
     #[arg(long)]
-    pub(crate) no_real: bool,
+    no_real: bool,
     /// Write all figures and segments to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write the pictures to this file: one HTML page that needs nothing else
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-}
-
-impl Default for Args {
-    /// What clap makes of no arguments: the textbook's tasks.
-    fn default() -> Self {
-        let textbook = Parameters::textbook();
-        Self {
-            tasks: None,
-            work: vec![textbook.work_ns[0]],
-            slice: textbook.slice_ns,
-            switch_cost: textbook.switch_cost_ns,
-            cores: vec![1, 2],
-            no_real: false,
-            json: None,
-            html: None,
-        }
-    }
 }
 
 /// What the arguments mean.
@@ -160,8 +143,6 @@ mod tests {
     #[test]
     fn the_defaults_are_the_textbooks() {
         assert_eq!(settings("").unwrap().parameters, Parameters::textbook());
-        let default = Settings::new(&Args { no_real: true, ..Args::default() }).unwrap();
-        assert_eq!((default.parameters, default.real), (Parameters::textbook(), false));
     }
 
     #[test]
