@@ -5,13 +5,14 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ropewalk::channel::{self, Sender};
+use ropewalk::channel::{self, Receiver, Sender};
+use ropewalk::inspect::{self, BlockedWorker};
 use ropewalk::{JoinHandle, Runtime, blocking, coroutine, thread};
 
-/// How long the user waits for the answer before the device ends the read. Where the worker is blocked no answer can
-/// come, and waiting longer shows nothing more.
-const SHORT: Duration = Duration::from_millis(500);
-const LONG: Duration = Duration::from_secs(60);
+/// When the monitor reports a worker that does not switch.
+const MONITOR_LIMIT: Duration = Duration::from_millis(100);
+/// Longer than anything takes here.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// A click of the user; the answer says how long it took.
 struct Click {
@@ -20,7 +21,13 @@ struct Click {
 }
 
 pub(crate) fn main() {
-    let runtime = Runtime::builder().workers(1).build().expect("a driver");
+    let (report, reports) = channel::unbounded();
+    inspect::on_blocked(move |blocked| {
+        if blocked.name() == Some("reader") {
+            let _ = report.send(blocked.clone());
+        }
+    });
+    let runtime = Runtime::builder().workers(1).monitor(MONITOR_LIMIT).build().expect("a driver");
     runtime.run(|| {
         let (click, clicks) = channel::unbounded::<Click>();
         let user_interface = coroutine::spawn(move || {
@@ -28,16 +35,17 @@ pub(crate) fn main() {
                 let _ = click.answer.send(click.made.elapsed());
             }
         });
-        show("std's read in a coroutine", SHORT, &click, |device| {
-            coroutine::spawn(move || read_with_std(device))
+        show("std's read in a coroutine", &click, Some(reports), |device| {
+            let reader = coroutine::Builder::new().name("reader".into());
+            reader.spawn(move || read_with_std(device)).expect("a runtime")
         });
-        show("Ropewalk's read in a coroutine", LONG, &click, |device| {
+        show("Ropewalk's read in a coroutine", &click, None, |device| {
             coroutine::spawn(move || read_with_ropewalk(device))
         });
-        show("std's read in blocking(..)", LONG, &click, |device| {
+        show("std's read in blocking(..)", &click, None, |device| {
             coroutine::spawn(move || blocking(|| read_with_std(device)))
         });
-        show("std's read in a thread", LONG, &click, |device| thread::spawn(move || read_with_std(device)));
+        show("std's read in a thread", &click, None, |device| thread::spawn(move || read_with_std(device)));
         drop(click);
         user_interface.join().unwrap();
     });
@@ -51,10 +59,12 @@ fn read_with_ropewalk(device: SocketAddr) {
     ropewalk::net::TcpStream::connect(device).unwrap().read_exact(&mut [0]).unwrap();
 }
 
+/// Has a device be read, and prints whether a click was answered meanwhile. With `reports` the device ends the read when
+/// the monitor has noticed that the worker is blocked, else when the click is answered.
 fn show(
     how: &str,
-    patience: Duration,
     click: &Sender<Click>,
+    reports: Option<Receiver<BlockedWorker>>,
     start: impl FnOnce(SocketAddr) -> JoinHandle<()>,
 ) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -65,13 +75,33 @@ fn show(
         let (mut stream, _) = listener.accept().unwrap();
         let (answer, answers) = channel::bounded(1);
         click.send(Click { made: Instant::now(), answer }).unwrap();
-        let answered = answers.recv_timeout(patience);
+        let report = reports.map(|reports| reports.recv_timeout(PATIENCE));
+        let answered = match report {
+            Some(_) => answers.try_recv().ok(),
+            None => answers.recv_timeout(PATIENCE).ok(),
+        };
         stream.write_all(&[0]).unwrap(); // only now the read ends
-        answered
+        (answered, report)
     });
-    match device.join().unwrap() {
-        Ok(took) => println!("{how:<32} click answered after {:.2} ms", took.as_secs_f64() * 1e3),
-        Err(_) => println!("{how:<32} no answer in {} ms: the worker is blocked", patience.as_millis()),
+    let (answered, report) = device.join().unwrap();
+    match answered {
+        Some(took) => println!("{how:<32} click answered after {:.2} ms", took.as_secs_f64() * 1e3),
+        None => println!("{how:<32} no answer: the worker is blocked"),
+    }
+    if let Some(Ok(report)) = report {
+        println!("  the monitor: {}", describe(&report));
     }
     reader.join().unwrap();
+}
+
+/// What the monitor saw: who holds up the worker, and where in this file.
+fn describe(blocked: &BlockedWorker) -> String {
+    let who = blocked.name().unwrap_or("a coroutine");
+    let does = blocked.activity().map_or("is busy".into(), |activity| activity.to_string());
+    let stack = blocked.stack().map(|stack| stack.frames()).unwrap_or_default();
+    let here =
+        stack.iter().find(|frame| frame.file.as_ref().is_some_and(|file| file.ends_with("blocked.rs")));
+    // Without its path and its type parameters.
+    let function = here.and_then(|frame| frame.function.split('<').next()?.rsplit("::").next());
+    format!("{who} {does}{}", function.map_or(String::new(), |function| format!(", in {function}")))
 }

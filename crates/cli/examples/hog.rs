@@ -5,10 +5,16 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use ropewalk::channel;
+use ropewalk::inspect::{self, BlockedWorker};
 use ropewalk::sync::Semaphore;
 use ropewalk::{Runtime, coroutine, scope, thread};
 
 const WORK: Duration = Duration::from_millis(200);
+/// When the monitor reports a worker that does not switch.
+const MONITOR_LIMIT: Duration = Duration::from_millis(100);
+/// Longer than the monitor takes.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often the neighbour had its turn, and its longest wait between two turns.
 struct Neighbour {
@@ -46,22 +52,22 @@ impl Neighbour {
     }
 }
 
-/// Computes for as long as [`WORK`] says. Returns how many turns the neighbour had meanwhile.
-fn compute(neighbour: &Neighbour, pause: fn()) -> u64 {
+/// Computes for as long as [`WORK`] says, and while there is `more`. Returns how many turns the neighbour had meanwhile.
+fn compute(neighbour: &Neighbour, pause: fn(), more: impl Fn() -> bool) -> u64 {
     let (started, before) = (Instant::now(), neighbour.turns());
-    while started.elapsed() < WORK {
+    while started.elapsed() < WORK || (more() && started.elapsed() < PATIENCE) {
         black_box((0..black_box(10_000_u64)).sum::<u64>());
         pause();
     }
     neighbour.turns() - before
 }
 
-fn beside_a_coroutine(what: &str, pause: fn()) {
+fn beside_a_coroutine(what: &str, pause: fn(), more: impl Fn() -> bool) {
     let neighbour = Neighbour::new();
     let turns = scope(|s| {
         s.spawn(|| neighbour.live());
         neighbour.has_begun.acquire().forget();
-        let turns = compute(&neighbour, pause);
+        let turns = compute(&neighbour, pause, more);
         neighbour.goes_home.store(true, SeqCst);
         turns
     });
@@ -74,7 +80,7 @@ fn beside_threads(count: usize) {
         s.spawn(|| neighbour.live());
         neighbour.has_begun.acquire().forget();
         let hogs: Vec<_> =
-            (0..count).map(|_| s.spawn(|| (compute(&neighbour, || ()), preemptions()))).collect();
+            (0..count).map(|_| s.spawn(|| (compute(&neighbour, || (), || false), preemptions()))).collect();
         let ended: Vec<_> = hogs.into_iter().map(|hog| hog.join().unwrap()).collect();
         neighbour.goes_home.store(true, SeqCst);
         (ended.iter().map(|(turns, _)| *turns).max(), ended.iter().map(|(_, count)| *count).sum::<u64>())
@@ -91,11 +97,28 @@ fn preemptions() -> u64 {
 }
 
 pub(crate) fn main() {
-    let runtime = Runtime::builder().workers(1).build().expect("a driver");
+    let (report, reports) = channel::unbounded();
+    inspect::on_blocked(move |blocked| drop(report.send(blocked.clone())));
+    let runtime = Runtime::builder().workers(1).monitor(MONITOR_LIMIT).build().expect("a driver");
     runtime.run(|| {
         println!("{:<42} {:>18} {:>18}", "a neighbour beside", "its turns", "longest wait");
-        beside_a_coroutine("a coroutine that computes without a wait", || ());
-        beside_a_coroutine("the same with yield_now() in its loop", coroutine::yield_now);
+        // It goes on until the monitor has noticed it.
+        beside_a_coroutine("a coroutine that computes without a wait", || (), || reports.is_empty());
+        if let Ok(report) = reports.try_recv() {
+            println!("  the monitor: {}", describe(&report));
+        }
+        beside_a_coroutine("the same with yield_now() in its loop", coroutine::yield_now, || false);
         beside_threads(std::thread::available_parallelism().map_or(1, usize::from));
     });
+}
+
+/// What the monitor saw: who holds up the worker, and where in this file.
+fn describe(blocked: &BlockedWorker) -> String {
+    let who = blocked.name().unwrap_or("a coroutine");
+    let does = blocked.activity().map_or("is busy".into(), |activity| activity.to_string());
+    let stack = blocked.stack().map(|stack| stack.frames()).unwrap_or_default();
+    let here = stack.iter().find(|frame| frame.file.as_ref().is_some_and(|file| file.ends_with("hog.rs")));
+    // Without its path and its type parameters.
+    let function = here.and_then(|frame| frame.function.split('<').next()?.rsplit("::").next());
+    format!("{who} {does}{}", function.map_or(String::new(), |function| format!(", in {function}")))
 }

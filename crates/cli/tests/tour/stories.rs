@@ -49,10 +49,11 @@ fn the_train_never_has_more_inside_than_may_be() {
 fn a_blocked_worker_answers_no_click_and_the_others_do() {
     let output = bare("blocked");
     let lines: Vec<&str> = output.lines().collect();
-    assert_eq!(lines.len(), 4, "{output}");
+    assert_eq!(lines.len(), 5, "{output}");
     assert!(lines[0].starts_with("std's read in a coroutine") && lines[0].contains("no answer"), "{output}");
+    assert!(lines[1].contains("the monitor: reader") && lines[1].contains("read_with_std"), "{output}");
     for (line, how) in
-        lines[1..].iter().zip(["Ropewalk's", "std's read in blocking", "std's read in a thread"])
+        lines[2..].iter().zip(["Ropewalk's", "std's read in blocking", "std's read in a thread"])
     {
         assert!(line.starts_with(how) && line.contains("click answered after"), "{output}");
     }
@@ -69,6 +70,7 @@ fn beside_a_hog_a_coroutine_has_no_turn() {
     let (turns, longest_wait_ms) = figures("a coroutine that computes without a wait");
     assert_eq!(turns, 0, "{output}");
     assert!(longest_wait_ms >= 200.0, "{output}");
+    assert!(output.contains("the monitor: main"), "{output}");
     assert!(figures("the same with yield_now() in its loop").0 > 0, "{output}");
     assert!(
         output.contains("threads that compute, on") && output.contains("the kernel took the CPU"),

@@ -86,8 +86,15 @@ fn path(function: &str) -> &str {
 }
 
 fn is_ours(function: &str) -> bool {
-    const OURS: [&str; 5] =
-        ["ropewalk::", "ropewalk_runtime::", "ropewalk_sync::", "ropewalk_sys::", "corosensei::"];
+    // Of the crate `ropewalk` the modules that have code: a program may have its name, as our command has.
+    const OURS: [&str; 6] = [
+        "ropewalk::net::",
+        "ropewalk::thread::",
+        "ropewalk_runtime::",
+        "ropewalk_sync::",
+        "ropewalk_sys::",
+        "corosensei::",
+    ];
     OURS.iter().any(|krate| path(function).starts_with(krate))
 }
 
@@ -150,6 +157,13 @@ mod tests {
     fn a_program_of_nothing_but_ours_is_left_as_it_is() {
         let all = frames(&["ropewalk_sync::park::park", "ropewalk::net::tcp::TcpListener::accept"]);
         assert_eq!(trim(all.clone()), all);
+    }
+
+    #[test]
+    fn the_functions_of_a_program_named_as_we_are_are_the_users() {
+        let all =
+            frames(&["ropewalk::net::tcp::TcpStream::connect", "ropewalk::tour::show", "ropewalk::main"]);
+        assert_eq!(trim(all.clone()), all[1..]);
     }
 
     #[test]
