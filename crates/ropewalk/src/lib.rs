@@ -1,7 +1,7 @@
 //! Run a Rust function as a coroutine, a thread or a process: same verbs, same handle.
 //!
-//! (Processes: not yet.) A *task* is what you hold: a [`JoinHandle`]. A *plan* is how it is run, and each plan is a module
-//! with std's names: [`coroutine`] and [`thread`]. Code is plain and sequential; where it waits, it waits by the plan of
+//! A *task* is what you hold: a [`JoinHandle`]. A *plan* is how it is run, and each plan is a module: [`coroutine`] and
+//! [`thread`] with std's names, and [`process`]. Code is plain and sequential; where it waits, it waits by the plan of
 //! whoever runs it.
 //!
 //! ```
@@ -25,7 +25,7 @@
 //! | to | use |
 //! |---|---|
 //! | start | [`run`] in `main`, or [`Runtime::builder`]; without either a global runtime starts on first use |
-//! | run tasks | [`coroutine::spawn`], [`thread::spawn`], [`scope`], [`coroutine::spawn_local`] |
+//! | run tasks | [`coroutine::spawn`], [`thread::spawn`], [`process::spawn`], [`scope`], [`coroutine::spawn_local`] |
 //! | wait for tasks | [`JoinHandle::join`], [`JoinHandle::join_timeout`] |
 //! | end tasks | [`JoinHandle::cancel`], [`timeout`](fn@timeout), [`shield`] |
 //! | take turns without a scheduler | [`generator`] |
@@ -52,6 +52,7 @@ pub mod coroutine;
 pub mod future;
 pub mod generator;
 pub mod net;
+pub mod process;
 pub mod sync;
 pub mod thread;
 pub mod time;

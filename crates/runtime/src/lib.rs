@@ -25,6 +25,7 @@ pub mod future;
 pub mod generator;
 mod monitor;
 mod plan;
+pub mod process;
 mod runtime;
 mod scheduler;
 mod scope;

@@ -21,5 +21,6 @@ pub mod limits;
 pub mod memory;
 pub mod objects;
 pub mod poll;
+pub mod process;
 pub mod segv;
 pub mod uring;

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use ropewalk_ipc::message::{deserialize_descriptor, serialize_descriptor};
 use ropewalk_sync::clock;
 use ropewalk_sync::park::{self, Wait, WaitReason, interruptible};
 use ropewalk_sync::source::Source;
@@ -15,6 +16,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, acceptfrom_with, bind, connect, listen,
     recv, send, socket_with, sockopt,
 };
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::address::{ToSocketAddrs, each_address};
 use ropewalk_sync::park::Interest::{self, Read as ForRead, Write as ForWrite};
@@ -549,5 +551,38 @@ impl Iterator for Incoming<'_> {
     /// Until there is one.
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.listener.accept().map(|(stream, _)| stream))
+    }
+}
+
+/// Inside of what is sent to, or comes from, a [process](crate::process), as the descriptor that it is.
+impl Serialize for TcpStream {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_descriptor(self.as_fd(), serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for TcpStream {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize_descriptor(deserializer).map(Self::from)
+    }
+}
+
+impl From<OwnedFd> for TcpListener {
+    /// Takes over a listening TCP socket; whether it is in blocking mode does not matter and is not changed.
+    fn from(fd: OwnedFd) -> Self {
+        Self { socket: fd.into() }
+    }
+}
+
+/// Inside of what is sent to, or comes from, a [process](crate::process), as the descriptor that it is.
+impl Serialize for TcpListener {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_descriptor(self.as_fd(), serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for TcpListener {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize_descriptor(deserializer).map(Self::from)
     }
 }

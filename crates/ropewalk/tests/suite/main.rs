@@ -16,6 +16,7 @@ mod lifetime;
 mod monitor;
 mod net;
 mod no_suspend;
+mod processes;
 mod scopes;
 mod stress;
 mod syscalls;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use ropewalk_sync::clock;
 
 use super::cell::Joinable;
+use super::exit::Exit;
 use super::{cancel, join_wait};
 
 /// The number of a task, unique in the process for as long as it lives.
@@ -201,6 +202,14 @@ enum Cause {
     Panicked(Mutex<Box<dyn Any + Send>>),
     Cancelled,
     NotStarted(io::Error),
+    /// A process that ended without a result.
+    Exited(Exit),
+}
+
+/// The payload with which a task that stands for another thing says how that ended.
+pub(crate) enum Ended {
+    NotStarted(io::Error),
+    Exited(Exit),
 }
 
 impl JoinError {
@@ -208,8 +217,16 @@ impl JoinError {
         Self(Box::new(Failed { id, name, cause: Cause::Cancelled }))
     }
 
+    /// Of a task that unwound with this payload.
     pub(crate) fn panicked(id: u64, name: Option<Arc<str>>, payload: Box<dyn Any + Send>) -> Self {
-        Self(Box::new(Failed { id, name, cause: Cause::Panicked(Mutex::new(payload)) }))
+        let cause = match payload.downcast::<Ended>() {
+            Ok(ended) => match *ended {
+                Ended::NotStarted(reason) => Cause::NotStarted(reason),
+                Ended::Exited(exit) => Cause::Exited(exit),
+            },
+            Err(payload) => Cause::Panicked(Mutex::new(payload)),
+        };
+        Self(Box::new(Failed { id, name, cause }))
     }
 
     pub(crate) fn not_started(id: u64, name: Option<Arc<str>>, reason: io::Error) -> Self {
@@ -225,7 +242,16 @@ impl JoinError {
     /// Whether it panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        matches!(self.0.cause, Cause::Panicked(_))
+        matches!(self.0.cause, Cause::Panicked(_) | Cause::Exited(Exit::Panicked { .. }))
+    }
+
+    /// How the process ended, if the task was one and ran.
+    #[must_use]
+    pub fn exit(&self) -> Option<&Exit> {
+        match &self.0.cause {
+            Cause::Exited(exit) => Some(exit),
+            _ => None,
+        }
     }
 
     /// Whether it was cancelled.
@@ -234,7 +260,8 @@ impl JoinError {
         matches!(self.0.cause, Cause::Cancelled)
     }
 
-    /// The payload of its panic, as `std::thread::JoinHandle::join` gives it.
+    /// The payload of its panic, as `std::thread::JoinHandle::join` gives it; of a process's panic the message, as a
+    /// `String`.
     ///
     /// # Errors
     /// The error itself, if the task did not panic.
@@ -244,6 +271,7 @@ impl JoinError {
         }
         match self.0.cause {
             Cause::Panicked(payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            Cause::Exited(Exit::Panicked { message, .. }) => Ok(Box::new(message)),
             _ => unreachable!("looked at just now"),
         }
     }
@@ -277,6 +305,7 @@ impl fmt::Display for JoinError {
         match (&self.0.cause, self.message()) {
             (Cause::Cancelled, _) => f.write_str("was cancelled"),
             (Cause::NotStarted(reason), _) => write!(f, "could not start: {reason}"),
+            (Cause::Exited(exit), _) => exit.fmt(f),
             (Cause::Panicked(_), Some(message)) => write!(f, "panicked: {message}"),
             (Cause::Panicked(_), None) => f.write_str("panicked"),
         }

@@ -6,6 +6,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod current;
+pub(crate) mod exit;
 pub(crate) mod join;
 
 use std::any::Any;

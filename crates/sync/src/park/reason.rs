@@ -26,12 +26,15 @@ pub enum WaitReason {
     Blocking,
     Signal,
     Idle,
+    LinkSend,
+    LinkReceive,
+    ProcessExit,
     Yield,
     Future,
 }
 
 impl WaitReason {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 22] = [
         Self::Join,
         Self::ScopeEnd,
         Self::RuntimeEnd,
@@ -49,6 +52,9 @@ impl WaitReason {
         Self::Blocking,
         Self::Signal,
         Self::Idle,
+        Self::LinkSend,
+        Self::LinkReceive,
+        Self::ProcessExit,
         Self::Yield,
         Self::Future,
     ];
@@ -78,6 +84,9 @@ impl WaitReason {
             Self::Blocking => "waiting for a blocking call on another thread",
             Self::Signal => "waiting for a signal",
             Self::Idle => "waiting for work",
+            Self::LinkSend => "sending to another process",
+            Self::LinkReceive => "receiving from another process",
+            Self::ProcessExit => "waiting for a process to end",
             Self::Yield => "letting others run",
             Self::Future => "waiting for a future",
         }

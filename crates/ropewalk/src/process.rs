@@ -1,0 +1,55 @@
+//! Tasks as processes: a function of this program, run in a child with an address space of its own.
+//!
+//! What a process does to itself - panic, abort, write where it must not, use up its memory - ends that process and
+//! reaches its parent as a value: [`JoinError::exit`](crate::JoinError::exit).
+//!
+//! ```
+//! use ropewalk::process::{self, Exit};
+//!
+//! let sum = process::spawn(|numbers: Vec<u64>| numbers.iter().sum::<u64>(), vec![1, 2, 3])?;
+//! assert_eq!(sum.join()?, 6);
+//!
+//! let crash = process::spawn(|()| std::process::abort(), ())?;
+//! let error = crash.join().map(|()| unreachable!("it has aborted")).unwrap_err();
+//! assert!(matches!(error.exit(), Some(Exit::Signaled { signal: 6, .. })), "{error}");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # What can be run
+//! The child runs this very program, from the file that this process was started from, even if that has been replaced
+//! since; but nothing of its `main`. Which function to run is sent as its place in the program.
+//!
+//! | | |
+//! |---|---|
+//! | a function, or a closure without captures | can be run |
+//! | a closure that captures | is refused by the compiler: pass what it needs as the argument |
+//! | a function of a shared library | [`Builder::spawn`] gives an error |
+//! | argument and result | whatever serde can serialize; [`Descriptor`]s, [`TcpStream`](crate::net::TcpStream)s and [`TcpListener`](crate::net::TcpListener)s in it are handed over |
+//! | a value that means something in one process only (a pointer, a `ThreadId`, a lock) | has no meaning in the child |
+//!
+//! ```compile_fail
+//! let offset = 1;
+//! ropewalk::process::spawn(move |n: i32| n + offset, 1)?; // "cannot capture"
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! The function runs on the child's main thread, before `main`, or where `main` calls [`init`]. It has std's panic hook,
+//! no arguments, an empty standard input, the parent's environment, directory, output and error unless the [`Builder`]
+//! says otherwise, and may use all of Ropewalk: [`run`](crate::run) gives it coroutines on every core, `spawn` children
+//! of its own.
+//!
+//! # How it ends
+//! A child ends with its parent, whatever ends that. [`JoinHandle::cancel`](crate::JoinHandle::cancel) sends `SIGTERM` to
+//! the child's process group, and `SIGKILL` after [`Builder::kill_deadline`]; a scope, a [`timeout`](fn@crate::timeout) and
+//! the end of the task that a daemon belongs to do the same. What a child has printed is its own affair: its result
+//! counts, and when `join` returns, it has been reaped.
+//!
+//! # Limits
+//! - A process takes two descriptors here (its pidfd and the link), and a coroutine that looks after it.
+//! - It is in a process group of its own, so Ctrl-C in a terminal reaches the parent only; when that ends, so does the child.
+//! - A program that waits for any child with `wait`, or ignores `SIGCHLD`, takes the status of ours away:
+//!   [`Exit::Lost`].
+//! - `/proc` must be mounted, and a program that runs with more rights than its starter (set-user-ID) takes no orders.
+
+pub use ropewalk_ipc::message::Descriptor;
+pub use ropewalk_runtime::process::{Builder, Exit, Stdio, init, spawn};

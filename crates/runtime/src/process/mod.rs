@@ -1,0 +1,295 @@
+//! Tasks as processes: a function of this program, run in a child of its own, with Ropewalk's handle.
+//!
+//! See the module of the same name in the crate `ropewalk`. Inside:
+//!
+//! | module | its job |
+//! |---|---|
+//! | `shepherd` | the parent's side: a coroutine that looks after one child |
+//! | `spawner` | the thread that starts children |
+//! | `child` | the child's side: from the start of the program to its end |
+//! | `entry` | which function, and how it is called |
+//! | `report` | what is told of a panic |
+
+mod child;
+mod entry;
+mod report;
+mod shepherd;
+mod spawner;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use ropewalk_ipc::link::Message;
+use ropewalk_ipc::message::encode;
+use ropewalk_sys::process as sys;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use self::child::init;
+use self::child::{Limits, Setup};
+use self::entry::Entry;
+use self::shepherd::Order;
+use crate::coroutine;
+use crate::task::join::JoinHandle;
+
+pub use crate::task::exit::Exit;
+
+/// How long a process has between `SIGTERM` and `SIGKILL`, unless told otherwise.
+const KILL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// This program, and what tells it from others.
+struct Program {
+    file: OwnedFd,
+    identity: (u64, u64),
+}
+
+fn program() -> io::Result<&'static Program> {
+    static PROGRAM: OnceLock<Program> = OnceLock::new();
+    if let Some(program) = PROGRAM.get() {
+        return Ok(program);
+    }
+    let file = sys::open_program().map_err(|error| {
+        let text = format!("this program cannot be run again ({error}): mount /proc");
+        io::Error::new(error.kind(), text)
+    })?;
+    let identity = sys::file_identity(file.as_fd())?;
+    // Whoever comes second has opened the same file.
+    Ok(PROGRAM.get_or_init(|| Program { file, identity }))
+}
+
+/// Where a process's standard output or error goes.
+#[derive(Debug)]
+pub struct Stdio(std::process::Stdio);
+
+impl Stdio {
+    /// Where this process's goes.
+    #[must_use]
+    pub fn inherit() -> Self {
+        Self(std::process::Stdio::inherit())
+    }
+
+    /// Nowhere.
+    #[must_use]
+    pub fn null() -> Self {
+        Self(std::process::Stdio::null())
+    }
+}
+
+impl From<OwnedFd> for Stdio {
+    /// Into a file, a pipe, a socket.
+    fn from(descriptor: OwnedFd) -> Self {
+        Self(descriptor.into())
+    }
+}
+
+impl From<File> for Stdio {
+    fn from(file: File) -> Self {
+        Self(file.into())
+    }
+}
+
+/// Configures a process before it is spawned.
+///
+/// ```
+/// use ropewalk_runtime::process;
+///
+/// let handle = process::Builder::new().name("adder".into()).spawn(|(a, b)| a + b, (1, 2))?;
+/// assert_eq!(handle.join()?, 3);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it spawns"]
+pub struct Builder {
+    name: Option<String>,
+    daemon: bool,
+    limits: Limits,
+    environment: Vec<(OsString, Option<OsString>)>,
+    clear_environment: bool,
+    directory: Option<PathBuf>,
+    stdout: Option<Stdio>,
+    stderr: Option<Stdio>,
+    kill_deadline: Duration,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            name: None,
+            daemon: false,
+            limits: Limits::default(),
+            environment: Vec::new(),
+            clear_environment: false,
+            directory: None,
+            stdout: None,
+            stderr: None,
+            kill_deadline: KILL_DEADLINE,
+        }
+    }
+}
+
+impl Builder {
+    /// No name, no limits, this process's environment, directory, standard output and error; an empty standard input.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names the process.
+    pub fn name(mut self, name: String) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// A daemon is ended when the task that spawned it ends, and the runtime does not wait for it.
+    pub fn daemon(mut self, daemon: bool) -> Self {
+        self.daemon = daemon;
+        self
+    }
+
+    /// How many bytes of address space it may have (`RLIMIT_AS`). An allocation beyond it fails, which ends a Rust
+    /// program with `SIGABRT`. The program itself, its libraries and stacks count, too: a few hundred MiB with a runtime.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.limits.memory = Some(bytes);
+        self
+    }
+
+    /// How much CPU time it may use, rounded up to seconds (`RLIMIT_CPU`): then it ends with [`Exit::OutOfCpuTime`].
+    pub fn cpu_time(mut self, limit: Duration) -> Self {
+        let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
+        self.limits.cpu_seconds = Some(seconds.max(1));
+        self
+    }
+
+    /// How many descriptors it may have open (`RLIMIT_NOFILE`).
+    pub fn open_files(mut self, count: u64) -> Self {
+        self.limits.open_files = Some(count);
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((key.into(), Some(value.into())));
+        self
+    }
+
+    /// Takes a variable out of its environment.
+    pub fn env_remove(mut self, key: impl Into<OsString>) -> Self {
+        self.environment.push((key.into(), None));
+        self
+    }
+
+    /// It has no variables but those that are set from here on.
+    pub fn env_clear(mut self) -> Self {
+        self.environment.clear();
+        self.clear_environment = true;
+        self
+    }
+
+    /// Its working directory.
+    pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Where its standard output goes: inherited unless told otherwise.
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.stdout = Some(stdout.into());
+        self
+    }
+
+    /// Where its standard error goes: inherited unless told otherwise.
+    pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.stderr = Some(stderr.into());
+        self
+    }
+
+    /// How long it has to end after it was sent `SIGTERM`, because it was cancelled, before `SIGKILL` follows: 5 seconds
+    /// unless told otherwise.
+    pub fn kill_deadline(mut self, deadline: Duration) -> Self {
+        self.kill_deadline = deadline;
+        self
+    }
+
+    /// Runs `f` with `argument` in a process of its own, which runs this very program, but nothing of its `main`.
+    ///
+    /// `f` is a function, or a closure that captures nothing: what it needs is the argument, which is sent, as the result
+    /// is, in serde's way. Descriptors travel in both.
+    ///
+    /// # Errors
+    /// The argument cannot be sent ([`InvalidInput`](io::ErrorKind::InvalidInput)); `f` is in a shared library
+    /// ([`Unsupported`](io::ErrorKind::Unsupported)); there is no runtime, and the global one cannot start. That the
+    /// process cannot be started is found out later, and told by `join`.
+    #[track_caller]
+    pub fn spawn<F, A, R>(self, f: F, argument: A) -> io::Result<JoinHandle<R>>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let entry = Entry::of(f)?;
+        let (bytes, descriptors) = encode(&argument)?;
+        drop(argument);
+        let call = Message { bytes: [&entry.to_bytes()[..], &bytes].concat(), descriptors };
+        let program = program()?;
+        let setup = Setup { program: program.identity, limits: self.limits };
+        let mut task = coroutine::Builder::new().daemon(self.daemon);
+        if let Some(name) = &self.name {
+            task = task.name(name.clone());
+        }
+        let kill_deadline = self.kill_deadline;
+        let command = self.command(program);
+        task.spawn(move || shepherd::look_after(Order { command, setup, call, kill_deadline }))
+    }
+
+    fn command(self, program: &Program) -> Command {
+        let mut command = Command::new(shepherd::program_path(&program.file));
+        command.arg0(child::name()).args(&self.name);
+        if self.clear_environment {
+            command.env_clear();
+        }
+        for (key, value) in self.environment {
+            match value {
+                Some(value) => command.env(key, value),
+                None => command.env_remove(key),
+            };
+        }
+        if let Some(directory) = self.directory {
+            command.current_dir(directory);
+        }
+        command.stdout(self.stdout.unwrap_or_else(Stdio::inherit).0);
+        command.stderr(self.stderr.unwrap_or_else(Stdio::inherit).0);
+        command
+    }
+}
+
+/// Runs `f` with `argument` in a process of its own: see [`Builder::spawn`].
+///
+/// ```
+/// use ropewalk_runtime::process;
+///
+/// fn fib(n: u32) -> u64 {
+///     if n < 2 { n.into() } else { fib(n - 1) + fib(n - 2) }
+/// }
+///
+/// let handle = process::spawn(fib, 20)?;
+/// assert_eq!(handle.join()?, 6765);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`Builder::spawn`].
+#[track_caller]
+pub fn spawn<F, A, R>(f: F, argument: A) -> io::Result<JoinHandle<R>>
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned + Send + 'static,
+{
+    Builder::new().spawn(f, argument)
+}

@@ -1,0 +1,75 @@
+//! The thread that starts all children.
+//!
+//! The kernel kills a child that asked for it (`PR_SET_PDEATHSIG`) when the *thread* ends that started it, so one thread
+//! starts them all, and lives as long as the process does. It waits for requests as any thread waits.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use ropewalk_sync::channel::{Sender, bounded};
+use ropewalk_sys::process::{Child, Signal};
+
+/// As many requests wait at once; who comes then waits until there is room.
+const REQUESTS: usize = 64;
+
+struct Request {
+    command: Command,
+    reply: Sender<io::Result<Child>>,
+}
+
+/// Starts `command` as the leader of a process group of its own.
+///
+/// # Errors
+/// The program cannot be executed, or there is no room for another process: `ulimit -u`, `kernel.pid_max`,
+/// the cgroup's `pids.max`, memory, or descriptors (`ulimit -n`).
+///
+/// # Waits
+/// Until it runs.
+///
+/// # Cancellation
+/// Unwinds a cancelled task; a child that has started by then is killed.
+pub(super) fn start(mut command: Command) -> io::Result<Child> {
+    command.process_group(0);
+    let (reply, answer) = bounded(1);
+    let gone = |_| io::Error::other("the task was cancelled, or the thread that starts processes has ended");
+    spawner()?.send(Request { command, reply }).map_err(|_| gone(()))?;
+    answer.recv().map_err(|_| gone(()))?
+}
+
+fn spawner() -> io::Result<&'static Sender<Request>> {
+    static SPAWNER: OnceLock<Sender<Request>> = OnceLock::new();
+    static STARTING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    if let Some(spawner) = SPAWNER.get() {
+        return Ok(spawner);
+    }
+    let _one_at_a_time = STARTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(spawner) = SPAWNER.get() {
+        return Ok(spawner);
+    }
+    let (sender, requests) = bounded::<Request>(REQUESTS);
+    std::thread::Builder::new().name("ropewalk-spawner".into()).spawn(move || {
+        for Request { mut command, reply } in requests {
+            let started = command.spawn().and_then(|child| Child::open(child.id()));
+            // The other ends of what the child was given are the child's alone from here on.
+            drop(command);
+            if let Err(unwanted) = reply.send(started)
+                && let Ok(child) = unwanted.into_inner()
+            {
+                discard(&child);
+            }
+        }
+    })?;
+    Ok(SPAWNER.get_or_init(|| sender))
+}
+
+/// Nobody waits for this child any more.
+fn discard(child: &Child) {
+    let killed = child.signal_group(Signal::KILL);
+    // It has not had the time to do anything, least of all to refuse to die: this is over in a moment.
+    while killed.is_ok() && matches!(child.has_ended(), Ok(false)) {
+        std::thread::yield_now();
+    }
+    let _ = child.reap();
+}
