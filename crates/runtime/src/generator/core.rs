@@ -313,7 +313,12 @@ fn expose(payload: Payload) -> Payload {
 /// What a body yields with.
 ///
 /// It belongs to one body and to its stack: functions that the body calls may have it, however deep; the body of another
-/// generator may not.
+/// generator may not, nor may another thread.
+///
+/// ```compile_fail,E0277
+/// fn is_sync<T: Sync>() {}
+/// is_sync::<ropewalk_runtime::generator::Yielder<(), ()>>();
+/// ```
 pub struct Yielder<Input, Yield> {
     inner: NonNull<corosensei::Yielder<(), Yield>>,
     room: NonNull<Room<Input>>,

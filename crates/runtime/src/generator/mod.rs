@@ -2,7 +2,7 @@
 //!
 //! | module | its job |
 //! |---|---|
-//! | `core` | a body on a stack of its own; all unsafe code, but for one line in `scope` |
+//! | `core` | a body on a stack of its own; all unsafe code, but for the two calls that make one, here and in `scope` |
 //! | `scope` | generators that borrow |
 //! | `pool` | the stacks of a thread's generators |
 //! | `state` | what a generator gives, and why it may not |
