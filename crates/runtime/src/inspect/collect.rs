@@ -15,7 +15,6 @@ use super::{ANSWER_LIMIT, Blocked, Dump, Plan, STACKS_MAX, State, TaskInfo, Work
 use crate::runtime;
 use crate::scheduler::core::Ready;
 use crate::scheduler::remote::{Message, Remote};
-use crate::scheduler::schedule::Schedule;
 use crate::scheduler::shared::Shared;
 use crate::stack_trace::{StackTrace, Tracer};
 use crate::task::Header;
@@ -87,13 +86,15 @@ impl Found {
 }
 
 /// Asks the workers which coroutines in their queues have not started, and describes the workers.
+///
+/// # None is missed
+/// An unstarted coroutine is in a mailbox, in a queue, or on its way: from the mailbox into the queue, or out of a queue
+/// to the worker that starts it, which may not be the same. A worker answers between two such steps. So what is on its
+/// way while the first answers come has arrived when the second ones do: in a queue, or among those that have started,
+/// which are looked at afterwards. Only a worker that is held up, and does not answer, may keep one to itself.
 fn unstarted(shared: &Shared, workers: &mut Vec<WorkerInfo>) -> Vec<Ready> {
     let remotes = &shared.remotes;
-    // Where they are drawn, nobody else sees whether there are any.
-    let is_drawn = shared.schedule != Schedule::Fair;
-    let (answer, answers) = channel::bounded(remotes.len());
     let mut tasks = Vec::new();
-    let mut silent = Vec::new();
     for remote in remotes {
         // What others have posted to it, which it may be too busy to take in.
         remote.mailbox.look(|messages| {
@@ -102,32 +103,40 @@ fn unstarted(shared: &Shared, workers: &mut Vec<WorkerInfo>) -> Vec<Ready> {
                 _ => None,
             }));
         });
-        if (is_drawn || !remote.stealer.is_empty()) && remote.post(Message::Census(answer.clone())).is_ok() {
-            silent.push(remote.number());
-        }
     }
     let deadline = Instant::now() + ANSWER_LIMIT;
+    let mut silent = ask(remotes.iter(), deadline, &mut tasks);
+    let answering = remotes.iter().filter(|remote| !silent.contains(&remote.number()));
+    silent.extend(ask(answering, deadline, &mut tasks));
+    workers.extend(remotes.iter().map(|remote| {
+        let answered = !silent.contains(&remote.number());
+        WorkerInfo {
+            number: remote.number(),
+            running: remote.pulse.running().map(TaskId),
+            switches: remote.pulse.switches(),
+            answered,
+            unlisted: if answered { 0 } else { remote.stealer.len() },
+        }
+    }));
+    tasks
+}
+
+/// Adds what these workers have in their queues. Returns the numbers of those that have not answered by `deadline`.
+fn ask<'a>(
+    remotes: impl Iterator<Item = &'a Arc<Remote>> + Clone,
+    deadline: Instant,
+    tasks: &mut Vec<Ready>,
+) -> Vec<u32> {
+    let (answer, answers) = channel::bounded(remotes.clone().count());
+    let asked = remotes.filter(|remote| remote.post(Message::Census(answer.clone())).is_ok());
+    let mut silent: Vec<u32> = asked.map(|remote| remote.number()).collect();
     while !silent.is_empty() && park::may_wait() {
         let left = deadline.saturating_duration_since(Instant::now());
         let Ok((number, queue)) = answers.recv_timeout(left) else { break };
         silent.retain(|other| *other != number);
         tasks.extend(queue);
     }
-    tasks.retain(|task: &Ready| !task.core().is_claimed());
-    workers.extend(remotes.iter().map(|remote| {
-        let is_silent = silent.contains(&remote.number());
-        describe_worker(remote, if is_silent { remote.stealer.len() } else { 0 })
-    }));
-    tasks
-}
-
-fn describe_worker(remote: &Remote, unlisted: usize) -> WorkerInfo {
-    WorkerInfo {
-        number: remote.number(),
-        running: remote.pulse.running().map(TaskId),
-        switches: remote.pulse.switches(),
-        unlisted,
-    }
+    silent
 }
 
 /// The tasks by the addresses of their headers: what a join waits for.

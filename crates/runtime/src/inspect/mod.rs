@@ -239,7 +239,9 @@ pub struct WorkerInfo {
     pub running: Option<TaskId>,
     /// How often it has switched to a coroutine.
     pub switches: u64,
-    /// How many coroutines are in its queue, have not started and are not in the list, because it did not answer.
+    /// Whether it told in time what is in its queue. If not, coroutines that have not started may be missing in the list.
+    pub answered: bool,
+    /// How many are in its queue and not in the list, because it did not answer.
     pub unlisted: usize,
 }
 
