@@ -2,9 +2,9 @@
 //!
 //! # The wire
 //! `SOCK_SEQPACKET`, so a packet arrives whole or not at all, and the end of the peer is told apart from an empty packet.
-//! A message is a head packet - [`MAGIC`], the number of its bytes (8 bytes) and of its descriptors (4 bytes), in the
+//! A message is a head packet - four letters, the number of its bytes (8 bytes) and of its descriptors (4 bytes), in the
 //! machine's order, followed by the first of them - and as many packets as it takes for the rest. A packet holds
-//! [`PACKET`] bytes and [`DESCRIPTORS`] descriptors at most (unix(7): the kernel takes 253 and no more). Both ends run on
+//! 32 KiB and 253 descriptors at most (unix(7): the kernel takes 253 and no more). Both ends run on
 //! one machine, and on one build of the program, so the format has no versions.
 //!
 //! One message is sent at a time, and one received: the two halves have a lock each.
