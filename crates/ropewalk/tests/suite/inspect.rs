@@ -218,6 +218,8 @@ fn a_join_shows_the_task_that_is_waited_for() {
         let (sender, receiver) = bounded::<()>(1);
         let slow = plan.spawn_named("slow", move || receiver.recv());
         let slow_id = slow.id();
+        // A thread that the kernel has not started is in no list.
+        dump_blocked(slow_id);
         let joiner = plan.spawn(move || slow.join());
         let mut dump = dump_blocked(joiner.id());
         let mut wait = blocked(info(&dump, joiner.id())).unwrap();
