@@ -65,11 +65,11 @@ pub(super) fn frames(addresses: &[usize]) -> Vec<Frame> {
 /// Leaves out how the task came to wait, and how it came to run; of our own functions in between, all but the one that
 /// was called. But never all calls.
 fn trim(mut frames: Vec<Frame>) -> Vec<Frame> {
-    let is_own = |frame: &Frame| is_ours(&frame.function) || is_plumbing(&frame.function);
+    let is_own = |frame: &Frame| is_ours(frame) || is_plumbing(frame);
     if frames.iter().all(is_own) {
         return frames;
     }
-    while frames.last().is_some_and(|frame| is_own(frame) || is_root(&frame.function)) {
+    while frames.last().is_some_and(|frame| is_own(frame) || is_root(frame)) {
         frames.pop();
     }
     let first = frames.iter().position(|frame| !is_own(frame)).unwrap_or(0);
@@ -85,21 +85,63 @@ fn path(function: &str) -> &str {
     path.strip_prefix("mut ").or_else(|| path.strip_prefix("dyn ")).unwrap_or(path)
 }
 
-fn is_ours(function: &str) -> bool {
+/// Whether the name says in which crate the function is. In an optimised program with line tables alone the name of a
+/// function that was inlined has no path; then its file has to tell.
+fn has_path(function: &str) -> bool {
+    let name = path(function);
+    name.split('<').next().is_some_and(|name| name.contains("::")) || name.contains(" as ")
+}
+
+/// The file of a frame whose name has no path.
+fn file_instead(frame: &Frame) -> Option<&str> {
+    if has_path(&frame.function) { None } else { frame.file.as_deref()?.to_str() }
+}
+
+/// Whether the file is one of Ropewalk's, or corosensei's.
+fn is_our_file(file: &str) -> bool {
+    // Where this crate was compiled; the others lie beside it, as folders of the repository or as packages.
+    const OWN: &str = env!("CARGO_MANIFEST_DIR");
+    let (parent, name) = OWN.rsplit_once('/').unwrap_or(("", OWN));
+    let in_crate = |krate: &str| {
+        let rest = file.strip_prefix(parent).and_then(|rest| rest.strip_prefix('/'));
+        let rest = rest.and_then(|rest| rest.strip_prefix(name.replace("runtime", krate).as_str()));
+        rest.is_some_and(|rest| rest.starts_with("/src/"))
+    };
+    file.contains("/corosensei-") || ["runtime", "sync", "sys", "ipc"].into_iter().any(in_crate)
+}
+
+/// Whether the file is one of these of the standard library.
+fn is_std_file(file: &str, files: &[&str]) -> bool {
+    file.split_once("/library/").is_some_and(|(_, rest)| files.iter().any(|start| rest.starts_with(start)))
+}
+
+fn is_ours(frame: &Frame) -> bool {
+    let function = &frame.function;
     // Of the crate `ropewalk` the modules that have code: a program may have its name, as our command has.
-    const OURS: [&str; 6] = [
+    const OURS: [&str; 7] = [
         "ropewalk::net::",
         "ropewalk::thread::",
+        "ropewalk_ipc::",
         "ropewalk_runtime::",
         "ropewalk_sync::",
         "ropewalk_sys::",
         "corosensei::",
     ];
-    OURS.iter().any(|krate| path(function).starts_with(krate))
+    OURS.iter().any(|krate| path(function).starts_with(krate)) || file_instead(frame).is_some_and(is_our_file)
 }
 
 /// What stands between two of our functions.
-fn is_plumbing(function: &str) -> bool {
+fn is_plumbing(frame: &Frame) -> bool {
+    const FILES: [&str; 8] = [
+        "core/src/ops/function.rs",
+        "core/src/panic/unwind_safe.rs",
+        "core/src/option.rs",
+        "core/src/iter/",
+        "core/src/cell",
+        "std/src/panicking.rs",
+        "std/src/panic.rs",
+        "std/src/thread/local.rs",
+    ];
     const PLUMBING: [&str; 8] = [
         "core::ops::function::",
         "core::panic::unwind_safe::",
@@ -110,16 +152,21 @@ fn is_plumbing(function: &str) -> bool {
         "std::thread::local::",
         "__rust_try",
     ];
-    PLUMBING.iter().any(|start| path(function).starts_with(start))
+    PLUMBING.iter().any(|start| path(&frame.function).starts_with(start))
+        || file_instead(frame).is_some_and(|file| is_std_file(file, &FILES))
 }
 
 /// What is below the first function of a thread or a coroutine.
-fn is_root(function: &str) -> bool {
+fn is_root(frame: &Frame) -> bool {
+    const FILES: [&str; 4] = ["std/src/rt.rs", "std/src/sys/", "std/src/thread/", "alloc/src/boxed.rs"];
     const ROOTS: [&str; 8] =
         ["stack_init_trampoline", "start_thread", "clone", "clone3", "__clone", "__clone3", "main", "_start"];
     const BELOW: [&str; 6] =
         ["std::rt::", "std::sys::", "std::thread::", "alloc::boxed::", "__libc_start", "0x"];
-    ROOTS.contains(&function) || BELOW.iter().any(|start| path(function).starts_with(start))
+    let function = frame.function.as_str();
+    ROOTS.contains(&function)
+        || BELOW.iter().any(|start| path(function).starts_with(start))
+        || file_instead(frame).is_some_and(|file| is_std_file(file, &FILES))
 }
 
 #[cfg(test)]
@@ -151,6 +198,33 @@ mod tests {
         ];
         let rest = ["std::io::Read::read_exact", "shop::pay", "ropewalk_runtime::timeout::timeout", all[9]];
         assert_eq!(trim(frames(&all)), frames(&rest));
+    }
+
+    #[test]
+    fn inlined_functions_without_a_path_are_known_by_their_files() {
+        let own = concat!(env!("CARGO_MANIFEST_DIR"), "/src/task/cell.rs");
+        let sync = own.replace("runtime/src/task/cell", "sync/src/park/mod");
+        let std = "/rustc/0123/library/std/src/panicking.rs";
+        let all = [
+            ("with_current<(), ropewalk_sync::park::park::{closure_env#0}>", Some(sync.as_str())),
+            ("recv<()>", Some(sync.as_str())),
+            ("deep", Some("/home/me/shop/src/main.rs")),
+            ("{closure#0}", Some("/home/me/shop/src/main.rs")),
+            (
+                "do_call<core::panic::unwind_safe::AssertUnwindSafe<shop::main::{closure_env#0}>, ()>",
+                Some(std),
+            ),
+            ("execute<shop::main::{closure_env#0}, ()>", Some(own)),
+            ("__rust_try", None),
+            ("catch_unwind_at_root<()>", Some("/registry/corosensei-0.3.4/src/unwind.rs")),
+        ];
+        let frame = |(function, file): &(&str, Option<&str>)| Frame {
+            function: (*function).into(),
+            file: file.map(PathBuf::from),
+            line: None,
+        };
+        let frames: Vec<_> = all.iter().map(frame).collect();
+        assert_eq!(trim(frames.clone()), frames[2..4]);
     }
 
     #[test]
