@@ -4,6 +4,7 @@
 //!
 //! | module | its job |
 //! |---|---|
+//! | [`process`] | tasks as processes: a coroutine looks after each |
 //! | `scope`, `timeout` | bounds in time: children that end with their block, code that ends by a deadline |
 //! | [`future`] | futures run by tasks; a handle is a future itself |
 //! | [`generator`] | functions that give values on the way |
