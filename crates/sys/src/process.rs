@@ -103,19 +103,23 @@ impl Child {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// Whether it has ended. It stays a zombie, so that its number, and its group's, remain its own.
+    /// Whether it has ended. It stays a zombie, so that its number, and its group's, remain its own; unless somebody else
+    /// has taken note of its end (a `wait` for any child, or `SIGCHLD` set to be ignored).
     ///
     /// # Errors
-    /// Somebody else has taken note of its end (a `wait` for any child, or `SIGCHLD` set to be ignored).
+    /// None that is known.
     pub fn has_ended(&self) -> io::Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        Ok(waitid(WaitId::PidFd(self.pidfd.as_fd()), options)?.is_some())
+        match waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+            Err(Errno::CHILD) => Ok(true),
+            status => Ok(status?.is_some()),
+        }
     }
 
     /// Takes note of its end, if it has ended, so that it is no zombie any more.
     ///
     /// # Errors
-    /// As [`has_ended`](Self::has_ended).
+    /// Somebody else has taken note.
     pub fn reap(&self) -> io::Result<Option<Status>> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let Some(status) = waitid(WaitId::PidFd(self.pidfd.as_fd()), options)? else { return Ok(None) };

@@ -12,7 +12,7 @@ use ropewalk::{JoinHandle, blocking, coroutine};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-use crate::support::child::{case, test_name};
+use crate::support::child::{Child, case, test_name};
 use crate::support::net::listener;
 use crate::support::process::{assert_settles, descriptors};
 use crate::support::{LONG, guarded, on_every_plan, runtime};
@@ -534,4 +534,18 @@ fn a_name_alone_makes_no_child() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("its standard input is no link to its parent"), "{stderr}");
+}
+
+#[test]
+fn where_somebody_else_reaps_results_arrive_and_other_ends_are_lost() {
+    guarded(|| {
+        if case().is_none() {
+            return Child::new(test_name!(), "SIGCHLD is ignored").run().assert_success();
+        }
+        // SAFETY: no handler is installed; nobody else in this process waits for children.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+        assert_eq!(process::spawn(fib, 10).unwrap().join().unwrap(), 55);
+        let exit: JoinHandle<()> = process::spawn(|code| std::process::exit(code), 3).unwrap();
+        assert_eq!(exit_of(exit), Exit::Lost);
+    });
 }

@@ -19,7 +19,7 @@ mod spawner;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -248,7 +248,7 @@ impl Builder {
     }
 
     fn command(self, program: &Program) -> Command {
-        let mut command = Command::new(shepherd::program_path(&program.file));
+        let mut command = Command::new(format!("/proc/self/fd/{}", program.file.as_raw_fd()));
         command.arg0(child::name()).args(&self.name);
         if self.clear_environment {
             command.env_clear();

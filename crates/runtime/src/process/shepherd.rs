@@ -13,7 +13,7 @@
 //! its kill deadline `SIGKILL`. The coroutine waits for the end shielded from cancellation, with that limit.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -168,10 +168,7 @@ impl Charge {
         let deadline = limit.and_then(clock::after);
         let wait = Wait::new(WaitReason::ProcessExit).object(self).fallible().until(deadline);
         let waited = self.ended.attempt(self.child.as_fd(), Interest::Read, &wait, || {
-            match self.child.has_ended()? {
-                true => Ok(()),
-                false => Err(io::ErrorKind::WouldBlock.into()),
-            }
+            if self.child.has_ended()? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
         });
         waited.is_ok()
     }
@@ -202,10 +199,4 @@ fn end(charge: &mut Charge, limit: Duration, rest: Rest) -> bool {
         }
         orderly
     })
-}
-
-/// A descriptor for a command that wants one.
-pub(super) fn program_path(program: &OwnedFd) -> String {
-    use std::os::fd::AsRawFd;
-    format!("/proc/self/fd/{}", program.as_raw_fd())
 }

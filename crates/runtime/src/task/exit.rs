@@ -24,7 +24,8 @@ pub enum Exit {
     },
     /// It used more CPU time than `Builder::cpu_time` gave it.
     OutOfCpuTime,
-    /// It cut its link to the parent and did not end, so that its result could not come; it was killed.
+    /// It cut its link to the parent and did not end, so that its result could not come, and was killed; or somebody else
+    /// in this process has taken the status of its end.
     Lost,
 }
 
@@ -41,7 +42,9 @@ impl fmt::Display for Exit {
                 if *core_dumped { f.write_str(", core dumped") } else { Ok(()) }
             }
             Self::OutOfCpuTime => f.write_str("used up its CPU time and was killed"),
-            Self::Lost => f.write_str("closed its link to the parent, and was killed"),
+            Self::Lost => f.write_str(
+                "ended without a trace: it cut its link to the parent, or somebody else has reaped it",
+            ),
         }
     }
 }
