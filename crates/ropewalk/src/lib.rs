@@ -56,6 +56,7 @@ pub mod process;
 pub mod sync;
 pub mod thread;
 pub mod time;
+mod waitable;
 
 pub use ropewalk_runtime::{
     Builder, Clock, DriverChoice, DriverKind, Elapsed, JoinError, JoinHandle, OnFailure, Runtime, Schedule,

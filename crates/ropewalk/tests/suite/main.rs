@@ -23,5 +23,6 @@ mod syscalls;
 mod tasks;
 mod thread_locals;
 mod timeouts;
+mod unix;
 mod unwinding;
 mod virtual_time;

@@ -1,0 +1,406 @@
+//! Unix sockets, mirroring [`std::os::unix::net`]: streams between processes of one machine, by a path or an abstract name.
+//!
+//! Streams and listeners work as those of [TCP](super). What differs from std:
+//! - [`UnixListener::bind`] listens with a backlog of 4,096; [`UnixListener::bind_with_backlog`] sets it.
+//! - Timeouts are kept in the handle and not in the socket, so a clone has its own.
+//! - A listener that has no room in its backlog is asked again and again, with pauses of up to 32 ms: the kernel tells
+//!   nobody when there is room, except who blocks in `connect`, and that could not be cancelled.
+//! - There is no `set_nonblocking`: whoever must not wait uses a timeout.
+//!
+//! Datagrams are not there yet.
+
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use ropewalk_ipc::message::{deserialize_descriptor, serialize_descriptor};
+use ropewalk_sync::clock;
+use ropewalk_sync::park::Interest::Read as ForRead;
+use ropewalk_sync::park::{self, Interrupted, Wait, WaitReason};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with, bind, connect,
+    listen, socket_with, socketpair, sockopt,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::BACKLOG;
+use super::stream::{Stream, stream_traits};
+use crate::waitable::Waitable;
+
+pub use std::os::unix::net::SocketAddr;
+
+/// The pauses between two attempts to connect to a listener that has no room.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(32);
+
+/// How long the address of a socket without a name is: its family only, two bytes (unix(7), "Address format").
+const UNNAMED: u32 = 2;
+
+fn new_socket() -> io::Result<Waitable> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?.into())
+}
+
+/// An address for the kernel.
+fn to_kernel(address: &SocketAddr) -> io::Result<SocketAddrUnix> {
+    Ok(match (address.as_pathname(), address.as_abstract_name()) {
+        (Some(path), _) => SocketAddrUnix::new(path)?,
+        (None, Some(name)) => SocketAddrUnix::new_abstract_name(name)?,
+        (None, None) => SocketAddrUnix::new_unnamed(),
+    })
+}
+
+/// A socket as std sees it, which alone can make an address of every one that the kernel gives: paths without an end of
+/// their own among them (unix(7), "BUGS").
+fn as_std(socket: &impl AsFd) -> io::Result<std::os::unix::net::UnixStream> {
+    Ok(socket.as_fd().try_clone_to_owned()?.into())
+}
+
+/// A Unix stream socket, mirroring [`std::os::unix::net::UnixStream`].
+///
+/// ```
+/// use ropewalk::net::UnixStream;
+/// use std::io::{Read, Write};
+///
+/// let (mut near, mut far) = UnixStream::pair()?;
+/// let answer = ropewalk::coroutine::spawn(move || {
+///     let mut question = [0; 4];
+///     far.read_exact(&mut question).and_then(|()| far.write_all(b"walk"))
+/// });
+/// near.write_all(b"rope")?;
+/// let mut text = String::new();
+/// near.read_to_string(&mut text)?;
+/// assert_eq!(text, "walk");
+/// answer.join()??;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct UnixStream {
+    stream: Stream,
+}
+
+impl UnixStream {
+    /// Connects to the socket at `path`.
+    ///
+    /// # Errors
+    /// What the kernel says, as std: nobody listens there, there is no such file, or it may not be written to.
+    ///
+    /// # Waits
+    /// While the listener has no room for another connection.
+    ///
+    /// # Cancellation
+    /// Unwinds; the socket is closed.
+    pub fn connect<P: AsRef<Path>>(path: P) -> io::Result<Self> {
+        Self::connect_addr(&SocketAddr::from_pathname(path)?)
+    }
+
+    /// Connects to an address, which may be an abstract name ([`SocketAddrExt::from_abstract_name`]).
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Waits
+    /// As `connect`.
+    ///
+    /// # Cancellation
+    /// As `connect`.
+    pub fn connect_addr(address: &SocketAddr) -> io::Result<Self> {
+        let address = to_kernel(address)?;
+        let socket = new_socket()?;
+        park::spend();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match connect(&socket, &address) {
+                Err(Errno::AGAIN) => wait_for_room(pause)?,
+                Err(Errno::INTR) => {}
+                connected => break connected?,
+            }
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+        // Everything else asks for non-blocking by the call; the descriptor behaves as any other if it is handed on.
+        rustix::io::ioctl_fionbio(&socket, false)?;
+        Ok(Self { stream: Stream::exclusive(socket) })
+    }
+
+    /// Two streams that are connected to each other.
+    ///
+    /// # Errors
+    /// `EMFILE` where no descriptor is left (raise `ulimit -n`).
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (one, other) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let stream = |fd: OwnedFd| Self { stream: Stream::exclusive(fd.into()) };
+        Ok((stream(one), stream(other)))
+    }
+
+    /// Another handle of the same connection, with timeouts of its own, initially these.
+    ///
+    /// # Errors
+    /// `EMFILE` where no descriptor is left (raise `ulimit -n`).
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { stream: self.stream.try_clone()? })
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    /// None on an open socket.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        as_std(&self.stream)?.local_addr()
+    }
+
+    /// The address of the other end.
+    ///
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected).
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        as_std(&self.stream)?.peer_addr()
+    }
+
+    /// How long a read may wait; `None` for ever. Counts from each read; costs no system call.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for zero.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.read_limit.set(timeout)
+    }
+
+    /// How long a write may wait; `None` for ever. Counts from each write; costs no system call.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for zero.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.write_limit.set(timeout)
+    }
+
+    /// How long a read may wait.
+    ///
+    /// # Errors
+    /// None; the signature is std's.
+    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.stream.read_limit.get())
+    }
+
+    /// How long a write may wait.
+    ///
+    /// # Errors
+    /// None; the signature is std's.
+    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.stream.write_limit.get())
+    }
+
+    /// Takes the error that the socket holds, if any.
+    ///
+    /// # Errors
+    /// None on an open socket.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.stream.take_error()
+    }
+
+    /// Closes one or both directions: a read that waits returns 0.
+    ///
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected).
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.stream.shutdown(how)
+    }
+}
+
+/// Waits until it is time to ask a listener again that had no room.
+fn wait_for_room(pause: Duration) -> io::Result<()> {
+    let wait = Wait::new(WaitReason::Connect).fallible().until(clock::after(pause));
+    match park::park(&wait).map_err(|interrupt| interrupt.deliver()) {
+        Ok(()) | Err(Interrupted::TimedOut) => Ok(()),
+        Err(cancelled) => Err(cancelled.into()),
+    }
+}
+
+stream_traits!(UnixStream);
+
+impl fmt::Debug for UnixStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = f.debug_struct("UnixStream");
+        if let Ok(address) = self.local_addr() {
+            f.field("local", &address);
+        }
+        if let Ok(address) = self.peer_addr() {
+            f.field("peer", &address);
+        }
+        f.field("fd", &self.as_fd()).finish()
+    }
+}
+
+/// A listening Unix socket, mirroring [`std::os::unix::net::UnixListener`]. The file that `bind` makes stays when the
+/// listener ends, as std's does: remove it before the path is bound again.
+///
+/// ```
+/// use ropewalk::net::{UnixListener, UnixStream, unix::SocketAddr};
+/// use std::io::{Read, Write};
+/// use std::os::linux::net::SocketAddrExt;
+///
+/// let name = format!("ropewalk-example-{}", std::process::id());
+/// let address = SocketAddr::from_abstract_name(name)?; // a name without a file
+/// let listener = UnixListener::bind_addr(&address)?;
+/// let server = ropewalk::coroutine::spawn(move || listener.accept()?.0.write_all(b"hello"));
+/// let mut text = String::new();
+/// UnixStream::connect_addr(&address)?.read_to_string(&mut text)?;
+/// assert_eq!(text, "hello");
+/// server.join()??;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct UnixListener {
+    socket: Waitable,
+}
+
+impl UnixListener {
+    /// Makes a socket at `path` and listens, with a backlog of 4,096, capped by the sysctl `net.core.somaxconn`.
+    ///
+    /// # Errors
+    /// What the kernel says, as std: there is such a file already
+    /// ([`AddrInUse`](io::ErrorKind::AddrInUse)), or no right to make it; the path is longer than 107 bytes
+    /// ([`InvalidInput`](io::ErrorKind::InvalidInput)).
+    pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<Self> {
+        Self::bind_addr(&SocketAddr::from_pathname(path)?)
+    }
+
+    /// Listens at an address, which may be an abstract name ([`SocketAddrExt::from_abstract_name`]).
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn bind_addr(address: &SocketAddr) -> io::Result<Self> {
+        Self::bind_with_backlog(address, BACKLOG)
+    }
+
+    /// Listens with a backlog of one's own choice: how many connections the kernel may hold that were not accepted yet.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn bind_with_backlog(address: &SocketAddr, backlog: i32) -> io::Result<Self> {
+        let socket = new_socket()?;
+        bind(&socket, &to_kernel(address)?)?;
+        listen(&socket, backlog)?;
+        Ok(Self { socket })
+    }
+
+    /// Takes the next connection.
+    ///
+    /// # Errors
+    /// What the kernel says; [`is_transient`](super::is_transient) tells whether to accept again.
+    ///
+    /// # Waits
+    /// Until there is one.
+    ///
+    /// # Cancellation
+    /// Unwinds a cancelled task; a connection that was taken is returned, not lost.
+    pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
+        let wait = Wait::new(WaitReason::Accept).fallible();
+        let (fd, address) = self
+            .socket
+            .attempt(ForRead, &wait, || Ok(acceptfrom_with(&self.socket, SocketFlags::CLOEXEC)?))?;
+        let stream = UnixStream { stream: Stream::exclusive(fd.into()) };
+        let is_named = address.is_some_and(|address| address.addr_len() > UNNAMED);
+        let address = if is_named { stream.peer_addr()? } else { SocketAddr::from_pathname("")? };
+        Ok((stream, address))
+    }
+
+    /// The connections as they come; never ends.
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming { listener: self }
+    }
+
+    /// Another handle of the same listener.
+    ///
+    /// # Errors
+    /// `EMFILE` where no descriptor is left (raise `ulimit -n`).
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()? })
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// None on an open socket.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        as_std(&self.socket)?.local_addr()
+    }
+
+    /// Takes the error that the socket holds, if any.
+    ///
+    /// # Errors
+    /// None on an open socket.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Ok(sockopt::socket_error(&self.socket)?.err().map(io::Error::from))
+    }
+}
+
+impl AsFd for UnixListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl fmt::Debug for UnixListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = f.debug_struct("UnixListener");
+        if let Ok(address) = self.local_addr() {
+            f.field("local", &address);
+        }
+        f.field("fd", &self.as_fd()).finish()
+    }
+}
+
+impl From<OwnedFd> for UnixListener {
+    /// Takes over a listening Unix socket.
+    fn from(fd: OwnedFd) -> Self {
+        Self { socket: fd.into() }
+    }
+}
+
+impl From<UnixListener> for OwnedFd {
+    fn from(listener: UnixListener) -> Self {
+        listener.socket.into()
+    }
+}
+
+/// Inside of what is sent to, or comes from, a [process](crate::process), as the descriptor that it is.
+impl Serialize for UnixListener {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_descriptor(self.as_fd(), serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for UnixListener {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize_descriptor(deserializer).map(Self::from)
+    }
+}
+
+/// The connections of a listener, as they come.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    listener: &'a UnixListener,
+}
+
+impl Iterator for Incoming<'_> {
+    type Item = io::Result<UnixStream>;
+
+    /// The next connection; never `None`.
+    ///
+    /// # Waits
+    /// Until there is one.
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.listener.accept().map(|(stream, _)| stream))
+    }
+}
+
+impl<'a> IntoIterator for &'a UnixListener {
+    type Item = io::Result<UnixStream>;
+    type IntoIter = Incoming<'a>;
+
+    fn into_iter(self) -> Incoming<'a> {
+        self.incoming()
+    }
+}
