@@ -1,9 +1,11 @@
-//! What goes between processes: messages and the descriptors that travel in them.
+//! What goes between processes: messages, the descriptors that travel in them, and memory that is shared.
 //!
 //! A [`link::Link`] carries messages between a parent and its child; [`message`] turns a value into one and back, and
 //! the descriptors that the value holds ([`message::Descriptor`]) go along. Both wait through the park seam, and both
-//! distrust their peer as far as length, number and form go: a peer that lies gets an error, nothing more.
+//! distrust their peer as far as length, number and form go: a peer that lies gets an error, nothing more. A
+//! [`segment::Segment`] is memory that several processes have at once; it travels as its descriptor.
 #![forbid(unsafe_code)]
 
 pub mod link;
 pub mod message;
+pub mod segment;

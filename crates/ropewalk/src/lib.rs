@@ -29,7 +29,7 @@
 //! | wait for tasks | [`JoinHandle::join`], [`JoinHandle::join_timeout`] |
 //! | end tasks | [`JoinHandle::cancel`], [`timeout`](fn@timeout), [`shield`] |
 //! | take turns without a scheduler | [`generator`] |
-//! | talk | [`channel`], [`sync`], [`net`] |
+//! | talk | [`channel`], [`sync`], [`net`]; between processes also [`ipc`] |
 //! | block | [`blocking`] |
 //! | run futures, or be awaited | [`future`] |
 //!
@@ -51,6 +51,7 @@
 pub mod coroutine;
 pub mod future;
 pub mod generator;
+pub mod ipc;
 pub mod net;
 pub mod process;
 pub mod sync;

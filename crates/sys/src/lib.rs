@@ -23,4 +23,5 @@ pub mod objects;
 pub mod poll;
 pub mod process;
 pub mod segv;
+pub mod shared_memory;
 pub mod uring;

@@ -18,6 +18,7 @@ mod net;
 mod no_suspend;
 mod processes;
 mod scopes;
+mod segment;
 mod stress;
 mod syscalls;
 mod tasks;
