@@ -44,6 +44,19 @@
 //! the end of the task that a daemon belongs to do the same. What a child has printed is its own affair: its result
 //! counts, and when `join` returns, it has been reaped.
 //!
+//! | it | `join` gives |
+//! |---|---|
+//! | returns | the result |
+//! | panics | [`Exit::Panicked`], with message and backtrace |
+//! | exits (`std::process::exit`), be it with 0 | [`Exit::Exited`] |
+//! | aborts, overflows its stack, allocates beyond [`Builder::memory`] | [`Exit::Signaled`], `SIGABRT`; why stands on its standard error |
+//! | uses a bad pointer; is killed by somebody, or by the kernel for want of memory | [`Exit::Signaled`], `SIGSEGV`; `SIGKILL` |
+//! | has used up [`Builder::cpu_time`] | [`Exit::OutOfCpuTime`] |
+//! | takes longer than [`Builder::deadline`] | [`Exit::DeadlineExceeded`] |
+//! | cuts its link without an end, or is reaped by somebody else | [`Exit::Lost`] |
+//! | is cancelled | [`is_cancelled`](crate::JoinError::is_cancelled), and no exit |
+//! | cannot be started, or its argument or result cannot be read | neither: an [`Error`](std::error::Error) with a source |
+//!
 //! # Limits
 //! - A process takes two descriptors here (its pidfd and the link), and a coroutine that looks after it.
 //! - It is in a process group of its own, so Ctrl-C in a terminal reaches the parent only; when that ends, so does the child.

@@ -8,6 +8,7 @@ mod support;
 mod blocking;
 mod cancel;
 mod drivers;
+mod ends;
 mod faults;
 mod futures;
 mod generators;

@@ -115,6 +115,7 @@ pub struct Builder {
     directory: Option<PathBuf>,
     stdout: Option<Stdio>,
     stderr: Option<Stdio>,
+    deadline: Option<Duration>,
     kill_deadline: Duration,
 }
 
@@ -129,6 +130,7 @@ impl Default for Builder {
             directory: None,
             stdout: None,
             stderr: None,
+            deadline: None,
             kill_deadline: KILL_DEADLINE,
         }
     }
@@ -153,13 +155,14 @@ impl Builder {
     }
 
     /// How many bytes of address space it may have (`RLIMIT_AS`). An allocation beyond it fails, which ends a Rust
-    /// program with `SIGABRT`. The program itself, its libraries and stacks count, too: a few hundred MiB with a runtime.
+    /// program with `SIGABRT` and a message on its standard error; nothing else tells it from other aborts. The program itself, its libraries and stacks count, too: a few hundred MiB with a runtime.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.limits.memory = Some(bytes);
         self
     }
 
-    /// How much CPU time it may use, rounded up to seconds (`RLIMIT_CPU`): then it ends with [`Exit::OutOfCpuTime`].
+    /// How much CPU time it may use, rounded up to seconds (`RLIMIT_CPU`): then it ends with [`Exit::OutOfCpuTime`]. One
+    /// that catches `SIGXCPU` has a second more, and is ended by `SIGKILL`.
     pub fn cpu_time(mut self, limit: Duration) -> Self {
         let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
         self.limits.cpu_seconds = Some(seconds.max(1));
@@ -209,8 +212,26 @@ impl Builder {
         self
     }
 
-    /// How long it has to end after it was sent `SIGTERM`, because it was cancelled, before `SIGKILL` follows: 5 seconds
-    /// unless told otherwise.
+    /// How long its function may take, counted from the start of the process: for ever unless told otherwise. When the
+    /// time is over the process is sent `SIGTERM`, as if it were cancelled, and ends with [`Exit::DeadlineExceeded`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ropewalk_runtime::process::{Builder, Exit};
+    ///
+    /// let hangs = Builder::new()
+    ///     .deadline(Duration::from_millis(50))
+    ///     .spawn(|()| std::thread::sleep(Duration::from_secs(3600)), ())?;
+    /// assert_eq!(hangs.join().unwrap_err().exit(), Some(&Exit::DeadlineExceeded));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn deadline(mut self, limit: Duration) -> Self {
+        self.deadline = Some(limit);
+        self
+    }
+
+    /// How long it has to end after it was sent `SIGTERM`, because it was cancelled or its deadline has passed, before
+    /// `SIGKILL` follows: 5 seconds unless told otherwise.
     pub fn kill_deadline(mut self, deadline: Duration) -> Self {
         self.kill_deadline = deadline;
         self
@@ -242,9 +263,9 @@ impl Builder {
         if let Some(name) = &self.name {
             task = task.name(name.clone());
         }
-        let kill_deadline = self.kill_deadline;
+        let Self { deadline, kill_deadline, .. } = self;
         let command = self.command(program);
-        task.spawn(move || shepherd::look_after(Order { command, setup, call, kill_deadline }))
+        task.spawn(move || shepherd::look_after(Order { command, setup, call, deadline, kill_deadline }))
     }
 
     fn command(self, program: &Program) -> Command {

@@ -9,8 +9,8 @@
 //! 2. If it was to be killed, what is left of its group is killed, too.
 //! 3. It is reaped.
 //!
-//! A child whose function has returned has [`EXIT_LIMIT`] to end; one that is cancelled gets `SIGTERM` and after
-//! its kill deadline `SIGKILL`. The coroutine waits for the end shielded from cancellation, with that limit.
+//! A child whose function has returned has [`EXIT_LIMIT`] to end; one that is cancelled, or past its deadline, gets
+//! `SIGTERM` and after its kill deadline `SIGKILL`. The coroutine waits for the end shielded from cancellation, with that limit.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -45,6 +45,8 @@ pub(super) struct Order {
     pub(super) setup: Setup,
     /// Which function, and its argument.
     pub(super) call: Message,
+    /// How long it may take.
+    pub(super) deadline: Option<Duration>,
     pub(super) kill_deadline: Duration,
 }
 
@@ -68,6 +70,8 @@ enum Said {
     Refused(String),
     /// It closed its link.
     Nothing,
+    /// Nothing until its deadline; it was killed.
+    Late,
 }
 
 /// Starts the child, and gives what its function returned.
@@ -82,6 +86,7 @@ pub(super) fn look_after<R: DeserializeOwned>(order: Order) -> R {
             fail(Ended::Exited(Exit::Panicked { message, backtrace }))
         }
         Said::Refused(why) => fail(Ended::NotStarted(io::Error::other(why))),
+        Said::Late => fail(Ended::Exited(Exit::DeadlineExceeded)),
         Said::Nothing => fail(Ended::Exited(match status {
             None => Exit::Lost,
             Some(Status::Exited(code)) => Exit::Exited(code),
@@ -98,26 +103,39 @@ fn fail(why: Ended) -> ! {
 
 /// From the start of the child to its end. The status is missing if the child had to be killed to have it end.
 fn conduct(order: Order) -> io::Result<(Said, Option<Status>)> {
-    let Order { mut command, setup, call, kill_deadline } = order;
+    let Order { mut command, setup, call, deadline, kill_deadline } = order;
     let (link, childs) = Link::pair()?;
     command.stdin(Stdio::from(childs));
     let child = spawner::start(command)?;
     let mut charge = Charge { child, ended: Source::default(), status: None };
-    let talked = catch_unwind(AssertUnwindSafe(|| talk(&link, &charge, &setup, &call)));
+    let talked = catch_unwind(AssertUnwindSafe(|| match deadline {
+        Some(limit) => timeout::timeout(limit, || talk(&link, &charge, &setup, &call)),
+        None => Ok(talk(&link, &charge, &setup, &call)),
+    }));
     drop(link);
     match talked {
-        Ok(said) => {
+        Ok(Ok(said)) => {
             let orderly = end(&mut charge, EXIT_LIMIT, Rest::Spared);
             let status = charge.status.filter(|_| orderly);
             Ok((said?, status))
         }
+        Ok(Err(_elapsed)) => {
+            terminate(&mut charge, kill_deadline);
+            Ok((Said::Late, charge.status))
+        }
         Err(payload) => {
-            // Cancelled, or past a deadline. First caught, then waited, then raised again.
-            if charge.child.signal_group(Signal::TERM).is_ok() {
-                end(&mut charge, kill_deadline, Rest::Killed);
-            }
+            // Cancelled. First caught, then waited, then raised again.
+            terminate(&mut charge, kill_deadline);
             resume_unwind(payload)
         }
+    }
+}
+
+/// Ends a child that has not ended, and its group.
+fn terminate(charge: &mut Charge, kill_deadline: Duration) {
+    // It fails only where the process has become another user's: then the kernel would not kill it either.
+    if charge.child.signal_group(Signal::TERM).is_ok() {
+        end(charge, kill_deadline, Rest::Killed);
     }
 }
 

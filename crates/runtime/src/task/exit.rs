@@ -1,4 +1,9 @@
 //! How a process ended that did not return.
+//!
+//! Every end is one of these, or a result. Two ends of a process are not of its own doing but are told by the kernel in
+//! the same words, so they are here what they are there: an allocation beyond the limit of memory, after which a Rust
+//! program aborts (`SIGABRT`; the message is on its standard error), and the kernel's choice of whom to kill when the
+//! machine, or the cgroup, has no memory left (`SIGKILL`).
 
 use std::fmt;
 
@@ -15,7 +20,8 @@ pub enum Exit {
     },
     /// It exited with this code, before its function returned.
     Exited(i32),
-    /// A signal ended it: `SIGSEGV`, `SIGABRT` (a stack overflow, an allocation that failed), `SIGKILL` of somebody else.
+    /// A signal ended it: `SIGSEGV`, `SIGABRT` (a stack overflow, an allocation that failed), `SIGKILL` of somebody else
+    /// or of the kernel, which had no memory left.
     Signaled {
         /// The number of the signal (signal(7)).
         signal: i32,
@@ -24,6 +30,8 @@ pub enum Exit {
     },
     /// It used more CPU time than `Builder::cpu_time` gave it.
     OutOfCpuTime,
+    /// It had not returned when its time was over (`Builder::deadline`), and was killed.
+    DeadlineExceeded,
     /// It cut its link to the parent and did not end, so that its result could not come, and was killed; or somebody else
     /// in this process has taken the status of its end.
     Lost,
@@ -42,6 +50,7 @@ impl fmt::Display for Exit {
                 if *core_dumped { f.write_str(", core dumped") } else { Ok(()) }
             }
             Self::OutOfCpuTime => f.write_str("used up its CPU time and was killed"),
+            Self::DeadlineExceeded => f.write_str("had not returned by its deadline and was killed"),
             Self::Lost => f.write_str(
                 "ended without a trace: it cut its link to the parent, or somebody else has reaped it",
             ),
