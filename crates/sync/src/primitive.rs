@@ -1,7 +1,7 @@
 //! The one place that chooses between std's primitives and loom's model of them.
 //!
 //! Code of this crate names atomics, the internal lock and the futex only through this module, so the same lines that
-//! run are the lines that `tests/loom.rs` explores.
+//! run are the lines that `tests/loom` explores.
 
 pub use std::sync::atomic::Ordering;
 

@@ -1,5 +1,5 @@
 //! What the primitives promise, tried on threads (any thread is a task). The interleavings that no run of this suite
-//! may ever meet are explored by `tests/loom.rs`.
+//! may ever meet are explored by `tests/loom`.
 #![cfg(not(loom))]
 
 mod channel;

@@ -1,0 +1,67 @@
+//! Waiting for a descriptor.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use loom::thread;
+
+use ropewalk_sync::park::{Interest, Watched};
+use ropewalk_sync::source::Source;
+
+use crate::support::{Suspendable, model, wait};
+
+/// The descriptor becomes ready at any moment; the driver reports it once.
+#[test]
+fn loses_no_edge() {
+    model(|| {
+        Suspendable::run(|| {
+            let source = Source::default();
+            let readiness = source.readiness().clone();
+            let ready = Arc::new(AtomicBool::new(false));
+            let becomes_ready = ready.clone();
+            let driver = thread::spawn(move || {
+                becomes_ready.store(true, Relaxed);
+                readiness.signal(Interest::Read);
+            });
+            let stdin = io::stdin();
+            let mut tries = 0;
+            let attempt = source.attempt(stdin.as_fd(), Interest::Read, &wait(), || {
+                tries += 1;
+                if ready.load(Relaxed) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+            });
+            assert!(attempt.is_ok() && tries <= 2);
+            driver.join().unwrap();
+        });
+    });
+}
+
+/// Two wait in the same direction: one edge wakes both.
+#[test]
+fn wakes_all_who_wait_for_the_edge() {
+    model(|| {
+        let source = Arc::new(Source::default());
+        let readiness = source.readiness().clone();
+        let ready = Arc::new(AtomicBool::new(false));
+        let read = |source: &Source, ready: &AtomicBool| {
+            Suspendable::run(|| {
+                let stdin = io::stdin();
+                let attempt = source.attempt(stdin.as_fd(), Interest::Read, &wait(), || {
+                    if ready.load(Relaxed) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+                });
+                assert!(attempt.is_ok());
+            });
+        };
+        let (other, other_ready) = (source.clone(), ready.clone());
+        let reader = thread::spawn(move || read(&other, &other_ready));
+        let becomes_ready = ready.clone();
+        let driver = thread::spawn(move || {
+            becomes_ready.store(true, Relaxed);
+            readiness.signal(Interest::Read);
+        });
+        read(&source, &ready);
+        reader.join().unwrap();
+        driver.join().unwrap();
+    });
+}
