@@ -84,8 +84,11 @@ impl Link {
     /// # Errors
     /// No descriptor is left (`ulimit -n`).
     pub fn pair() -> io::Result<(Self, OwnedFd)> {
-        let (ours, theirs) =
-            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+        let (ours, theirs) = pair.map_err(|error| {
+            let error = io::Error::from(error);
+            io::Error::new(error.kind(), format!("{error}: no socket for a process, see `ulimit -n`"))
+        })?;
         Ok((ours.into(), theirs))
     }
 

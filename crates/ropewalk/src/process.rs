@@ -62,6 +62,7 @@
 //! - It is in a process group of its own, so Ctrl-C in a terminal reaches the parent only; when that ends, so does the child.
 //! - A program that waits for any child with `wait`, or ignores `SIGCHLD`, takes the status of ours away:
 //!   [`Exit::Lost`].
+//! - A raw `fork(2)` is no substitute: in the copy, which lacks all threads, spawns are errors and waits abort.
 //! - `/proc` must be mounted, and a program that runs with more rights than its starter (set-user-ID) takes no orders.
 
 pub use ropewalk_ipc::message::Descriptor;

@@ -8,7 +8,7 @@ use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 
-use ropewalk_sync::park::Park;
+use ropewalk_sync::park::{self, Park};
 
 use crate::plan::coroutine::create_unchecked;
 use crate::runtime::current_or_global;
@@ -70,8 +70,8 @@ impl Builder {
     /// Spawns the coroutine. It may start on any worker, and stays on the one that starts it.
     ///
     /// # Errors
-    /// There is no runtime, and the global one cannot start: see [`Runtime::builder`](crate::Runtime::builder). That
-    /// there is no memory for its stack is found out when it starts, and told by `join`.
+    /// There is no runtime, and the global one cannot start: see [`Runtime::builder`](crate::Runtime::builder); this
+    /// process is a copy that fork(2) made of one that runs Ropewalk. That there is no memory for its stack is found out when it starts, and told by `join`.
     #[track_caller]
     pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where
@@ -114,6 +114,7 @@ impl Builder {
     }
 
     fn birth(&self) -> io::Result<(Arc<Shared>, Birth)> {
+        park::check_original()?;
         let shared = match with_worker(|worker| worker.map(|worker| worker.shared.clone())) {
             Some(shared) => shared,
             None => current_or_global()?,

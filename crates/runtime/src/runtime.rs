@@ -107,9 +107,11 @@ impl Builder {
     ///
     /// # Errors
     /// The driver that is forced does not work here; `ROPEWALK_DRIVER` is neither `uring` nor `epoll`; no descriptor
-    /// is left (`ulimit -n`); virtual time or a seeded schedule and more than one worker are asked for. A monitor that
-    /// cannot start is missing without an error.
+    /// is left (`ulimit -n`); virtual time or a seeded schedule and more than one worker are asked for; this process is a
+    /// copy that fork(2) made of one that runs Ropewalk. A monitor that cannot start is missing without an error.
     pub fn build(self) -> io::Result<Runtime> {
+        park::check_original()?;
+        park::remember_original();
         let driver = driver::choose(self.driver)?;
         let workers = self.worker_count()?;
         let mut remotes = Vec::with_capacity(workers);

@@ -6,6 +6,8 @@ use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 
+use ropewalk_sync::park;
+
 use crate::plan::thread::spawn_unchecked;
 use crate::task::Birth;
 use crate::task::join::JoinHandle;
@@ -60,7 +62,8 @@ impl Builder {
     ///
     /// # Errors
     /// The kernel starts no thread: `EAGAIN` where `ulimit -u`, `kernel.threads-max`, `kernel.pid_max`,
-    /// `vm.max_map_count` or the cgroup's `pids.max` is reached, or no memory is left for its stack.
+    /// `vm.max_map_count` or the cgroup's `pids.max` is reached, or no memory is left for its stack; `Unsupported`
+    /// in a copy that fork(2) made of a process that runs Ropewalk.
     ///
     /// # Panics
     /// If the name holds a NUL byte.
@@ -70,6 +73,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        park::check_original()?;
         let daemon = self.daemon;
         // A thread needs no runtime; a child of a task of one belongs to it.
         let birth = match runtime::current() {

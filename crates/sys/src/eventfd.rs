@@ -19,9 +19,15 @@ impl EventFd {
     }
 
     /// Adds one: whoever polls it wakes.
-    pub fn signal(&self) {
-        // The only failure that an open eventfd has is a full counter, and then it is readable already.
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    ///
+    /// # Errors
+    /// `EBADF` where somebody has closed it behind our back.
+    pub fn signal(&self) -> io::Result<()> {
+        match rustix::io::write(&self.0, &1_u64.to_ne_bytes()) {
+            // The counter is full, so it is readable already.
+            Err(rustix::io::Errno::AGAIN) => Ok(()),
+            written => Ok(written.map(drop)?),
+        }
     }
 
     /// Takes all that was added, without waiting.

@@ -15,6 +15,7 @@ pub mod clock;
 pub mod context;
 pub mod epoll;
 pub mod eventfd;
+pub mod fork;
 pub mod futex;
 pub mod interruptible;
 pub mod limits;

@@ -208,6 +208,12 @@ pub fn empty_standard_input() -> io::Result<()> {
     Ok(rustix::stdio::dup2_stdin(null)?)
 }
 
+/// Whether it says that no descriptor is left, to this process or to all: there is no [`io::ErrorKind`] for it.
+#[must_use]
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
 /// What a process can be kept from using too much of (setrlimit(2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {

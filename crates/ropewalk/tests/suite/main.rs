@@ -17,6 +17,7 @@ mod lifetime;
 mod monitor;
 mod net;
 mod no_suspend;
+mod process_faults;
 mod processes;
 mod scopes;
 mod segment;

@@ -58,6 +58,16 @@ pub(crate) trait Driver {
     fn remote(&self) -> Option<Arc<Epoll>>;
 }
 
+/// Ends the process, where a worker can no longer hear from the kernel, or be woken: to go on would lose wake-ups in
+/// silence. A ring, an epoll instance or an eventfd that is open does not fail.
+pub(crate) fn give_up(worker: u32, error: &io::Error) -> ! {
+    let text = format!(
+        "\nropewalk: worker {worker} is cut off from the kernel ({error}): somebody has closed a descriptor that was \
+         not theirs to close, and whoever waits would wait for ever\n"
+    );
+    ropewalk_sys::segv::abort_with(&[&text])
+}
+
 /// Opens a driver for the calling thread, which `waker` can wake.
 pub(crate) fn open(kind: DriverKind, waker: &EventFd) -> io::Result<Box<dyn Driver>> {
     Ok(match kind {

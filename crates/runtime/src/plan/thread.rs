@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use ropewalk_sync::park::{Park, ThreadId, ThreadParker, Waiter, Watched, adopt_thread, waker_of};
+use ropewalk_sync::park::{self, Park, ThreadId, ThreadParker, Waiter, Watched, adopt_thread, waker_of};
 use ropewalk_sys::poll::Interest;
 
 use crate::scheduler::shared::Outside;
@@ -91,6 +91,7 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
+    park::remember_original();
     let mut builder = std::thread::Builder::new();
     if let Some(name) = &birth.name {
         builder = builder.name(name.to_string());

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use ropewalk_sync::channel::{Sender, bounded};
-use ropewalk_sys::process::{Child, Signal};
+use ropewalk_sys::process::{Child, Signal, is_out_of_descriptors};
 
 /// As many requests wait at once; who comes then waits until there is room.
 const REQUESTS: usize = 64;
@@ -51,7 +51,7 @@ fn spawner() -> io::Result<&'static Sender<Request>> {
     let (sender, requests) = bounded::<Request>(REQUESTS);
     std::thread::Builder::new().name("ropewalk-spawner".into()).spawn(move || {
         for Request { mut command, reply } in requests {
-            let started = command.spawn().and_then(|child| Child::open(child.id()));
+            let started = spawn(&mut command);
             // The other ends of what the child was given are the child's alone from here on.
             drop(command);
             if let Err(unwanted) = reply.send(started)
@@ -62,6 +62,33 @@ fn spawner() -> io::Result<&'static Sender<Request>> {
         }
     })?;
     Ok(SPAWNER.get_or_init(|| sender))
+}
+
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    let mut child = command.spawn().map_err(|error| explain(&error))?;
+    Child::open(child.id()).map_err(|error| {
+        // Without a descriptor of its own nobody could look after it.
+        let _ = child.kill().and_then(|()| child.wait());
+        explain(&error)
+    })
+}
+
+/// What the kernel's word means here, and what can be done about it.
+fn explain(error: &io::Error) -> io::Error {
+    let why = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "the kernel does not let this program be executed again: it lies on a file system that is mounted noexec, has \
+             no x bits for this user, or a sandbox (seccomp) forbids it"
+        }
+        io::ErrorKind::NotFound => "there is no such working directory, or /proc is not mounted",
+        io::ErrorKind::WouldBlock => {
+            "there is no room for another process: see `ulimit -u`, kernel.pid_max, and pids.max of the cgroup"
+        }
+        io::ErrorKind::OutOfMemory => "there is no memory for another process",
+        _ if is_out_of_descriptors(error) => "no descriptor is left: raise `ulimit -n`",
+        _ => return io::Error::new(error.kind(), error.to_string()),
+    };
+    io::Error::new(error.kind(), format!("{error}: {why}"))
 }
 
 /// Nobody waits for this child any more.

@@ -10,13 +10,14 @@ use crossbeam_deque::Stealer;
 use crossbeam_utils::CachePadded;
 use ropewalk_sync::channel::Sender;
 use ropewalk_sync::mailbox::{Mailbox, Posted};
-use ropewalk_sync::park::{Home, ThreadId};
+use ropewalk_sync::park::{self, Home, ThreadId};
 use ropewalk_sys::epoll::Epoll;
 use ropewalk_sys::eventfd::EventFd;
 
 use super::core::Ready;
 use super::live::Live;
 use super::worker;
+use crate::driver;
 use crate::stack_trace::{StackTrace, Tracer};
 
 /// What is posted to a worker.
@@ -107,12 +108,19 @@ impl Remote {
         &self.waker
     }
 
+    /// Ends the worker's sleep in its driver.
+    pub(crate) fn wake(&self) {
+        if let Err(error) = self.waker.signal() {
+            driver::give_up(self.number, &error);
+        }
+    }
+
     /// Posts a message. Gives it back if the worker has ended.
     pub(crate) fn post(&self, message: Message) -> Result<(), Message> {
         match self.mailbox.post(message) {
             Posted::Delivered => Ok(()),
             Posted::Asleep => {
-                self.waker.signal();
+                self.wake();
                 Ok(())
             }
             Posted::Closed(message) => Err(message),
@@ -146,7 +154,7 @@ impl Remote {
     pub(crate) fn rouse(&self) -> bool {
         let owed = self.mailbox.rouse();
         if owed {
-            self.waker.signal();
+            self.wake();
         }
         owed
     }
@@ -170,7 +178,8 @@ impl Home for Remote {
     }
 
     fn forget(&self, fd: BorrowedFd<'_>, token: u64) {
-        if worker::forget_here(self.number, fd, token) || self.is_closed() {
+        // A copy that fork(2) made has its parent's ring and epoll instance, where the parent still watches.
+        if !park::is_original() || worker::forget_here(self.number, fd, token) || self.is_closed() {
             return;
         }
         if let Some(epoll) = self.epoll.get() {

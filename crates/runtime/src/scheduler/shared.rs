@@ -75,7 +75,7 @@ impl Shared {
     pub(crate) fn close(&self) {
         self.closing.store(true, Release);
         for remote in &self.remotes {
-            remote.waker().signal();
+            remote.wake();
         }
     }
 
@@ -141,7 +141,7 @@ impl Drop for Outside {
         // SYNC: shared.outside
         if self.0.outside.fetch_sub(1, Release) == 1 {
             // A worker that sleeps in real time need not any more.
-            self.0.remotes.iter().for_each(|remote| remote.waker().signal());
+            self.0.remotes.iter().for_each(|remote| remote.wake());
         }
     }
 }

@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 
 use crate::primitive::AtomicU32;
 
+mod original;
 mod place;
 mod reason;
 mod region;
@@ -46,6 +47,7 @@ mod waker;
 mod watched;
 pub mod word;
 
+pub use self::original::{check_original, expect_original, is_original, remember_original};
 pub use self::place::{Snapshot, forget_time, note_time};
 pub use self::reason::{Wait, WaitReason};
 pub use self::region::{assert_may_wait, may_wait, no_suspend, no_suspend_at};
@@ -425,6 +427,7 @@ fn fall_asleep(current: &dyn Park, wait: &Wait) -> Result<(), Interrupt> {
     if let Some(interrupt) = waiter.interruption(wait).or_else(|| waiter.forbids(wait)) {
         return Err(interrupt);
     }
+    original::expect_original(wait.reason);
     let deadline = waiter.next_deadline(wait);
     if waiter.is_unwinding() && waiter.is_coroutine() {
         waiter.wait_while_unwinding(current, wait, deadline);
@@ -444,6 +447,8 @@ pub fn is_coroutine() -> bool {
 
 /// Has the driver of the calling coroutine's worker signal `source` when `fd` becomes ready.
 pub(crate) fn watch(fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<()> {
+    // Else the copy would have its parent's driver watch.
+    original::expect_original(WaitReason::Idle);
     with_current(|current| current.watch(fd, source))
 }
 
@@ -454,6 +459,7 @@ pub(crate) fn poll(fd: BorrowedFd<'_>, interest: Interest, wait: &Wait) -> io::R
         if let Some(interrupt) = waiter.interruption(wait) {
             return Ok(Err(interrupt));
         }
+        original::expect_original(wait.reason);
         waiter.begin_wait(wait);
         let polled = current.poll(fd, interest, waiter.next_deadline(wait));
         waiter.end_wait();
@@ -487,6 +493,7 @@ pub fn call<R>(wait: &Wait, mut operation: impl FnMut(&AtomicU32) -> io::Result<
             if let Some(interrupt) = waiter.interruption(wait) {
                 return Err(interrupt);
             }
+            original::expect_original(wait.reason);
             if !waiter.word().fall_asleep(word::Sleep::Suspended) {
                 return Ok(None);
             }

@@ -12,6 +12,14 @@ pub(crate) fn threads() -> usize {
     entries("/proc/self/task")
 }
 
+/// How many children there are, those among them that have ended and were not reaped.
+pub(crate) fn children() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("/proc is mounted").flatten();
+    // A thread may end while one looks.
+    let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    children.map(|children| children.split_whitespace().count()).sum()
+}
+
 /// Looks at a count until it is what it should be, for ten seconds at most: what has ended may still be on its way out.
 #[track_caller]
 pub(crate) fn assert_settles(count: impl Fn() -> usize, expected: usize, what: &str) {

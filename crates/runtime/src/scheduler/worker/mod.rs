@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use corosensei::CoroutineResult;
 use ropewalk_sync::clock::{self, Clock, NEVER};
 use ropewalk_sync::mailbox::Mailbox;
-use ropewalk_sync::park::{self, Interest, Park, Unparker, Watched};
+use ropewalk_sync::park::{self, Interest, Park, Unparker, WaitReason, Watched};
 use ropewalk_sys::segv::AlternateStack;
 
 use super::core::{Command, Ready};
@@ -313,6 +313,7 @@ impl Worker {
     fn look(&self) {
         self.looked_at.set(self.turn.get());
         park::note_time();
+        park::expect_original(WaitReason::Yield);
         if !self.sources.borrow().is_empty() {
             self.turn_driver(Some(Duration::ZERO));
         }
@@ -343,13 +344,13 @@ impl Worker {
         if sleeps {
             self.remote.pulse.rest();
         }
+        park::expect_original(WaitReason::Idle);
         let turned = self.driver.borrow_mut().turn(timeout, &mut events);
         if sleeps {
             park::note_time();
         }
         if let Err(error) = turned {
-            // A ring or an epoll instance that is open does not fail; going on would lose wake-ups in silence.
-            panic!("the driver of worker {} failed: {error}", self.remote.number());
+            driver::give_up(self.remote.number(), &error);
         }
         let sources = self.sources.borrow();
         for event in events.drain(..) {
