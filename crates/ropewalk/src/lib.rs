@@ -51,6 +51,7 @@
 pub mod coroutine;
 pub mod future;
 pub mod generator;
+pub mod io;
 pub mod ipc;
 pub mod net;
 pub mod process;

@@ -229,6 +229,28 @@ pub fn recv(word: &AtomicU32, fd: BorrowedFd<'_>, buffer: &mut [u8], flags: u32)
     unsafe { call(word, libc::SYS_recvfrom, [raw(fd), start, length, flags as usize, 0, 0]) }
 }
 
+/// Reads from what is in blocking mode, waiting as long as that does.
+///
+/// # Errors
+/// `EINTR` if the word is not [`SUSPENDED`], or interrupted; else what `read(2)` says: `EAGAIN` in non-blocking mode.
+pub fn read(word: &AtomicU32, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    let (start, length) = (buffer.as_mut_ptr().expose_provenance(), buffer.len());
+    // SAFETY: the kernel writes to `buffer` only, which is borrowed for the call.
+    unsafe { call(word, libc::SYS_read, [raw(fd), start, length, 0, 0, 0]) }
+}
+
+/// Writes to what is in blocking mode, waiting as long as that does. What was written when the call is interrupted is its
+/// result.
+///
+/// # Errors
+/// `EINTR` if the word is not [`SUSPENDED`], or interrupted before a byte was written; else what `write(2)` says: `EAGAIN`
+/// in non-blocking mode.
+pub fn write(word: &AtomicU32, fd: BorrowedFd<'_>, buffer: &[u8]) -> io::Result<usize> {
+    let (start, length) = (buffer.as_ptr().expose_provenance(), buffer.len());
+    // SAFETY: the kernel reads from `buffer` only, which is borrowed for the call.
+    unsafe { call(word, libc::SYS_write, [raw(fd), start, length, 0, 0, 0]) }
+}
+
 /// Waits until `fd` is ready, or in error, or hung up; or until the deadline.
 ///
 /// # Errors

@@ -178,6 +178,13 @@ pub fn unblock_signals() -> io::Result<()> {
     if failed == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(failed)) }
 }
 
+/// Has a write that nobody can read any more be an error (`EPIPE`) instead of the end of the process (`SIGPIPE`), as std
+/// does before `main`.
+pub fn survive_broken_pipes() {
+    // SAFETY: to ignore a signal runs nobody's code.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 /// Whether the kernel runs this program with more rights than its starter has (`AT_SECURE`: set-user-ID and the like).
 #[must_use]
 pub fn is_privileged_program() -> bool {

@@ -18,6 +18,7 @@ mod lifetime;
 mod monitor;
 mod net;
 mod no_suspend;
+mod pipes;
 mod process_faults;
 mod processes;
 mod scopes;

@@ -99,6 +99,7 @@ fn serve() -> io::Result<()> {
     let link = take_link()?;
     sys::die_with_spawner()?;
     sys::unblock_signals()?;
+    sys::survive_broken_pipes();
     // The parent may have ended before the kernel was told: then the link says so.
     let Some(setup) = link.receive(None)? else { return Ok(()) };
     let setup: Setup = decode(setup)?;

@@ -23,6 +23,8 @@ pub enum WaitReason {
     Connect,
     SocketRead,
     SocketWrite,
+    PipeRead,
+    PipeWrite,
     Blocking,
     Signal,
     Idle,
@@ -34,7 +36,7 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 24] = [
         Self::Join,
         Self::ScopeEnd,
         Self::RuntimeEnd,
@@ -49,6 +51,8 @@ impl WaitReason {
         Self::Connect,
         Self::SocketRead,
         Self::SocketWrite,
+        Self::PipeRead,
+        Self::PipeWrite,
         Self::Blocking,
         Self::Signal,
         Self::Idle,
@@ -81,6 +85,8 @@ impl WaitReason {
             Self::Connect => "connecting",
             Self::SocketRead => "reading from a socket",
             Self::SocketWrite => "writing to a socket",
+            Self::PipeRead => "reading from a pipe",
+            Self::PipeWrite => "writing to a pipe",
             Self::Blocking => "waiting for a blocking call on another thread",
             Self::Signal => "waiting for a signal",
             Self::Idle => "waiting for work",

@@ -3,6 +3,7 @@
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 
 use ropewalk::channel::{bounded, unbounded};
+use ropewalk::io::pipe;
 use ropewalk::net::TcpStream;
 use ropewalk::sync::{Condvar, Mutex, Semaphore};
 use ropewalk::{coroutine, scope, thread, timeout};
@@ -15,7 +16,7 @@ use super::{LONG, Plan, Spot};
 pub(crate) type WaitForEver = fn(&Spot);
 
 /// Every one, with its name.
-pub(crate) const WAITS: [(&str, WaitForEver); 23] = [
+pub(crate) const WAITS: [(&str, WaitForEver); 25] = [
     ("sleep", sleep),
     ("sleep_until", sleep_until),
     ("join a coroutine", join_coroutine),
@@ -38,6 +39,8 @@ pub(crate) const WAITS: [(&str, WaitForEver); 23] = [
     ("peek, with a limit", peek_timeout),
     ("read in parts", read_vectored),
     ("write", write),
+    ("read from a pipe", read_pipe),
+    ("write to a pipe", write_pipe),
     ("wait for a scope's coroutine", scope_end),
 ];
 
@@ -177,6 +180,19 @@ fn write(spot: &Spot) {
     spot.mark();
     // Until both buffers of the kernel are full.
     while near.write_vectored(&[IoSlice::new(&block), IoSlice::new(&block)]).is_ok() {}
+}
+
+fn read_pipe(spot: &Spot) {
+    let (mut reader, _writer) = pipe().unwrap();
+    spot.mark();
+    let _ = reader.read(&mut [0; 8]);
+}
+
+fn write_pipe(spot: &Spot) {
+    let (_reader, mut writer) = pipe().unwrap();
+    spot.mark();
+    // Until it is full.
+    while writer.write(&[0; 4096]).is_ok() {}
 }
 
 fn scope_end(spot: &Spot) {

@@ -1,0 +1,17 @@
+//! Pipes, mirroring those of `std::io`.
+//!
+//! # What mode a pipe's ends are in
+//! Whether a descriptor blocks is a property of what it stands for, and a process that inherits it shares that: a program
+//! such as `cat` whose standard input somebody has set to non-blocking mode fails with `EAGAIN`. So the mode of a pipe's
+//! end is **never** changed here. A thread blocks in `read` or `write` itself. A coroutine asks the kernel not to wait for
+//! this one call (`RWF_NOWAIT`, preadv2(2)), and waits for readiness where that says that it would have to. So any end can
+//! be handed to a child, cloned, and be read here, all at the same time.
+//!
+//! Pipes know `RWF_NOWAIT` since Linux 6.4. On older kernels, and for what is no pipe (a terminal), the descriptor is asked
+//! whether it is ready, and then read, or written to by no more than 4,096 bytes, which there is room for (`PIPE_BUF`,
+//! pipe(7)). There, of several readers of one end the quickest takes all, and another coroutine that was told the same
+//! holds up its worker until more comes.
+
+mod pipe;
+
+pub use self::pipe::{PipeReader, PipeWriter, pipe};
