@@ -89,8 +89,9 @@ fn code_span(text: &str) -> Option<String> {
 }
 
 /// Where the tests are that a row may name by a short word: the word, and the folder or file of the test binary.
-const SUITES: [(&str, &str); 6] = [
+const SUITES: [(&str, &str); 7] = [
     ("suite", "crates/ropewalk/tests/suite"),
+    ("conformance", "crates/ropewalk/tests/conformance"),
     ("sync", "crates/sync/tests/suite"),
     ("loom", "crates/sync/tests/loom"),
     ("compare", "crates/cli/tests/compare"),

@@ -1,14 +1,9 @@
-//! What the primitives promise, tried on threads (any thread is a task). The interleavings that no run of this suite
-//! may ever meet are explored by `tests/loom`.
+//! What tells of the sleeping itself, tried on threads (any thread is a task). What the primitives promise whoever waits is
+//! in `crates/ropewalk/tests/conformance`; the interleavings that no run may ever meet are explored by `tests/loom`.
 #![cfg(not(loom))]
 
-mod channel;
-mod channel_cancel;
-mod channel_traffic;
 mod condvar;
 mod mutex;
-mod mutex_poison;
-mod semaphore;
 mod support;
 mod wait_list;
 mod word;

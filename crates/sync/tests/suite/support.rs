@@ -1,4 +1,4 @@
-//! Watchdog, cancellable threads, and a source of varied numbers.
+//! Watchdog, and cancellable threads.
 
 use std::any::Any;
 use std::io;
@@ -120,10 +120,6 @@ impl<T: Send + 'static> Task<T> {
         until(|| self.parker.sleeps.load(Relaxed) >= times);
     }
 
-    pub(crate) fn id(&self) -> u64 {
-        self.parker.waiter().id()
-    }
-
     pub(crate) fn cancel(&self) {
         self.parker.waiter().request_cancel();
         self.disturb();
@@ -133,10 +129,6 @@ impl<T: Send + 'static> Task<T> {
     pub(crate) fn disturb(&self) {
         let parker: Arc<Parker> = self.parker.clone();
         Unparker::of(parker).unpark();
-    }
-
-    pub(crate) fn is_finished(&self) -> bool {
-        self.thread.is_finished()
     }
 
     pub(crate) fn join(self) -> End<T> {
@@ -165,26 +157,4 @@ impl<T: Send + 'static> Task<T> {
 fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
-}
-
-/// Lets `body` unwind because its time is up at its first wait, catches that, and goes on: what `timeout` does.
-pub(crate) fn elapse<T: std::fmt::Debug>(body: impl FnOnce() -> T) {
-    let set = |deadline| park::current(|waiter, _| waiter.set_timeout_deadline(deadline));
-    set(Some(Instant::now()));
-    let payload = catch_unwind(AssertUnwindSafe(body)).expect_err("it waits");
-    assert_eq!(Unwind::from_payload(&*payload), Some(Unwind::Elapsed));
-    set(None);
-}
-
-/// A reproducible stream of numbers (SplitMix64).
-pub(crate) struct Numbers(pub(crate) u64);
-
-impl Numbers {
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % limit
-    }
 }

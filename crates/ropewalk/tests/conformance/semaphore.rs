@@ -2,26 +2,25 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
 use std::time::Duration;
 
-use ropewalk_sync::park;
+use ropewalk::coroutine;
+use ropewalk::sync::Semaphore;
 use ropewalk_sync::park::WaitReason::SemaphoreAcquire;
-use ropewalk_sync::semaphore::Semaphore;
 
-use crate::support::{End, Numbers, Task, elapse, watched};
+use crate::support::{End, LONG, Numbers, Plans, Task, elapse, fail, let_others_run, on_every_plan};
 
 const SHORT: Duration = Duration::from_millis(2);
 
 /// Waits for so many permits and gives them away.
-fn forgetter(semaphore: &Arc<Semaphore>, count: usize) -> Task<()> {
+fn forgetter(plans: &Plans, semaphore: &Arc<Semaphore>, count: usize) -> Task<()> {
     let semaphore = semaphore.clone();
-    Task::waiting(SemaphoreAcquire, move || semaphore.acquire_many(count).forget())
+    plans.waiting(SemaphoreAcquire, move || semaphore.acquire_many(count).forget())
 }
 
 #[test]
 fn permits_are_counted() {
-    watched(|| {
+    on_every_plan(|_| {
         let semaphore = Semaphore::new(5);
         let two = semaphore.acquire_many(2);
         let one = semaphore.acquire();
@@ -41,12 +40,12 @@ fn permits_are_counted() {
 
 #[test]
 fn owned_permits_keep_the_semaphore() {
-    watched(|| {
+    on_every_plan(|plans| {
         let semaphore = Arc::new(Semaphore::new(3));
         let one = semaphore.acquire_owned();
         let two = semaphore.acquire_many_owned(2);
         assert!(semaphore.try_acquire_owned().is_none());
-        thread::spawn(move || drop(one)).join().unwrap();
+        plans.spawn(move || drop(one)).value();
         assert_eq!((two.count(), semaphore.available_permits()), (2, 1));
         semaphore.try_acquire_owned().unwrap().forget();
         drop(two);
@@ -56,34 +55,35 @@ fn owned_permits_keep_the_semaphore() {
 
 #[test]
 fn never_more_than_there_are_permits() {
-    watched(|| {
-        let (semaphore, inside) = (Semaphore::new(3), AtomicUsize::new(0));
-        thread::scope(|s| {
-            for seed in 0..6 {
-                let (semaphore, inside) = (&semaphore, &inside);
-                s.spawn(move || {
+    on_every_plan(|plans| {
+        let (semaphore, inside) = (Arc::new(Semaphore::new(3)), Arc::new(AtomicUsize::new(0)));
+        let tasks: Vec<_> = (0..6)
+            .map(|seed| {
+                let (semaphore, inside) = (semaphore.clone(), inside.clone());
+                plans.spawn(move || {
                     let mut numbers = Numbers(seed);
-                    for _ in 0..3000 {
+                    for _ in 0..500 {
                         let permits = semaphore.acquire_many(1 + numbers.below(3) as usize);
                         assert!(inside.fetch_add(permits.count(), Relaxed) + permits.count() <= 3);
                         if numbers.below(8) == 0 {
-                            thread::yield_now();
+                            let_others_run();
                         }
                         inside.fetch_sub(permits.count(), Relaxed);
                     }
-                });
-            }
-        });
+                })
+            })
+            .collect();
+        tasks.into_iter().for_each(Task::value);
         assert_eq!(semaphore.available_permits(), 3);
     });
 }
 
 #[test]
 fn a_large_request_is_not_starved() {
-    watched(|| {
+    on_every_plan(|plans| {
         let semaphore = Arc::new(Semaphore::new(1));
-        let large = forgetter(&semaphore, 3);
-        let small = forgetter(&semaphore, 1);
+        let large = forgetter(plans, &semaphore, 3);
+        let small = forgetter(plans, &semaphore, 1);
         assert!(semaphore.try_acquire().is_none(), "the free permit is spoken for");
         assert!(semaphore.acquire_timeout(SHORT).is_none());
         semaphore.add_permits(1);
@@ -100,9 +100,9 @@ fn a_large_request_is_not_starved() {
 
 #[test]
 fn many_are_served_at_once() {
-    watched(|| {
+    on_every_plan(|plans| {
         let semaphore = Arc::new(Semaphore::new(0));
-        let tasks: Vec<_> = (0..40).map(|_| forgetter(&semaphore, 1)).collect();
+        let tasks: Vec<_> = (0..40).map(|_| forgetter(plans, &semaphore, 1)).collect();
         semaphore.add_permits(41);
         tasks.into_iter().for_each(Task::value);
         assert_eq!(semaphore.available_permits(), 1);
@@ -111,18 +111,18 @@ fn many_are_served_at_once() {
 
 #[test]
 fn who_leaves_lets_those_behind_have_what_is_free() {
-    watched(|| {
+    on_every_plan(|plans| {
         let semaphore = Arc::new(Semaphore::new(2));
-        let large = forgetter(&semaphore, 3);
-        let small = forgetter(&semaphore, 1);
+        let large = forgetter(plans, &semaphore, 3);
+        let small = forgetter(plans, &semaphore, 1);
         large.cancel();
         assert_eq!(large.join(), End::Cancelled);
         small.value();
 
         let other = semaphore.clone();
-        let late = Task::spawn(move || other.acquire_many_timeout(3, Duration::from_millis(50)).is_none());
-        late.until_waiting(SemaphoreAcquire);
-        let small = forgetter(&semaphore, 1);
+        let late = plans.spawn(move || other.acquire_many_timeout(3, Duration::from_millis(50)).is_none());
+        let other = semaphore.clone();
+        let small = plans.spawn(move || other.acquire().forget());
         assert!(late.value());
         small.value();
         assert_eq!(semaphore.available_permits(), 0);
@@ -131,14 +131,14 @@ fn who_leaves_lets_those_behind_have_what_is_free() {
 
 #[test]
 fn an_elapsed_time_limit_takes_no_permit() {
-    watched(|| {
+    on_every_plan(|_| {
         let semaphore = Semaphore::new(1);
         elapse(|| drop(semaphore.acquire_many(2)));
         assert_eq!(semaphore.available_permits(), 1);
         assert!(semaphore.try_acquire().is_some());
         elapse(|| {
             let _permit = semaphore.acquire();
-            park::sleep(Duration::from_secs(3600));
+            coroutine::sleep(LONG);
         });
         assert_eq!(semaphore.available_permits(), 1, "unwinding gives permits back");
     });
@@ -146,23 +146,23 @@ fn an_elapsed_time_limit_takes_no_permit() {
 
 #[test]
 fn permits_survive_panics() {
-    watched(|| {
+    on_every_plan(|plans| {
         let semaphore = Arc::new(Semaphore::new(1));
         let other = semaphore.clone();
-        let task = Task::spawn(move || {
+        let task = plans.spawn(move || {
             let _permit = other.acquire();
-            std::panic::resume_unwind(Box::new("expected"));
+            fail();
         });
-        assert!(matches!(task.join(), End::<()>::Panicked(_)));
+        assert_eq!(task.join(), End::<()>::Panicked);
         drop(semaphore.acquire());
     });
 }
 
 #[test]
 fn more_permits_than_can_be_counted_are_refused() {
-    watched(|| {
+    on_every_plan(|plans| {
         let most = Semaphore::MAX_PERMITS;
-        let refused = |body: fn()| assert!(matches!(Task::spawn(body).join(), End::Panicked(_)));
+        let refused = |body: fn()| assert!(plans.spawn(body).join() == End::Panicked);
         refused(|| {
             let _ = Semaphore::new(Semaphore::MAX_PERMITS + 1);
         });
@@ -180,26 +180,26 @@ fn more_permits_than_can_be_counted_are_refused() {
 /// Tasks that are cancelled at any moment: no permit is lost and none comes twice.
 #[test]
 fn cancellations_neither_lose_nor_make_permits() {
-    watched(|| {
-        for round in 0..100 {
+    on_every_plan(|plans| {
+        for round in 0..5 {
             let (semaphore, inside) = (Arc::new(Semaphore::new(3)), Arc::new(AtomicUsize::new(0)));
             let mut tasks: Vec<_> = (0..5)
                 .map(|seed| {
                     let (semaphore, inside) = (semaphore.clone(), inside.clone());
-                    Task::spawn(move || {
+                    plans.spawn(move || {
                         let mut numbers = Numbers(seed);
                         loop {
                             let permits = semaphore.acquire_many(1 + numbers.below(3) as usize);
                             assert!(inside.fetch_add(permits.count(), Relaxed) + permits.count() <= 3);
                             inside.fetch_sub(permits.count(), Relaxed);
-                            park::yield_now();
+                            coroutine::yield_now();
                         }
                     })
                 })
                 .collect();
             let mut numbers = Numbers(round);
             while !tasks.is_empty() {
-                (0..numbers.below(50)).for_each(|_| thread::yield_now());
+                (0..numbers.below(20)).for_each(|_| let_others_run());
                 let task = tasks.swap_remove(numbers.below(tasks.len() as u64) as usize);
                 task.cancel();
                 assert_eq!(task.join(), End::<()>::Cancelled);

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use ropewalk_sync::channel::{
+use ropewalk::channel::{
     Receiver, RecvError, RecvTimeoutError, SendError, SendTimeoutError, Sender, TryRecvError, TrySendError,
     bounded, unbounded,
 };
-use ropewalk_sync::park::Unparker;
+use ropewalk_sync::park;
 use ropewalk_sync::park::WaitReason::{ChannelReceive, ChannelRendezvous, ChannelSend};
 
-use crate::support::{Task, watched};
+use crate::support::on_every_plan;
 
 const SHORT: Duration = Duration::from_millis(2);
 
@@ -28,7 +27,7 @@ impl Drop for Counted {
 
 #[test]
 fn a_bounded_channel_takes_as_many_messages_as_it_has_room_for() {
-    watched(|| {
+    on_every_plan(|_| {
         let (sender, receiver) = bounded(3);
         assert_eq!((sender.capacity(), receiver.capacity()), (Some(3), Some(3)));
         for n in 0..3 {
@@ -47,7 +46,7 @@ fn a_bounded_channel_takes_as_many_messages_as_it_has_room_for() {
 
 #[test]
 fn an_unbounded_channel_is_never_full() {
-    watched(|| {
+    on_every_plan(|_| {
         let (sender, receiver) = unbounded();
         assert_eq!((sender.capacity(), receiver.capacity()), (None, None));
         for n in 0..5000 {
@@ -62,7 +61,7 @@ fn an_unbounded_channel_is_never_full() {
 
 #[test]
 fn a_channel_without_capacity_is_empty_and_full() {
-    watched(|| {
+    on_every_plan(|_| {
         let (sender, receiver) = bounded::<()>(0);
         assert_eq!(sender.capacity(), Some(0));
         assert!(sender.is_empty() && sender.is_full());
@@ -74,9 +73,9 @@ fn a_channel_without_capacity_is_empty_and_full() {
 
 #[test]
 fn a_rendezvous_ends_when_the_message_is_taken() {
-    watched(|| {
+    on_every_plan(|plans| {
         let (sender, receiver) = bounded(0);
-        let task = Task::waiting(ChannelRendezvous, move || sender.send(7));
+        let task = plans.waiting(ChannelRendezvous, move || sender.send(7));
         assert!(receiver.is_empty(), "the message is still its sender's");
         assert!(!task.is_finished());
         assert_eq!(receiver.try_recv(), Ok(7));
@@ -86,10 +85,10 @@ fn a_rendezvous_ends_when_the_message_is_taken() {
 
 #[test]
 fn a_waiting_receiver_is_served_without_a_wait() {
-    watched(|| {
+    on_every_plan(|plans| {
         for capacity in [Some(0), Some(1), None] {
             let (sender, receiver) = both(capacity);
-            let task = Task::waiting(ChannelReceive, move || receiver.recv());
+            let task = plans.waiting(ChannelReceive, move || receiver.recv());
             assert_eq!(sender.try_send(7), Ok(()));
             assert!(sender.is_empty(), "it went straight to the receiver");
             assert_eq!(task.value(), Ok(7));
@@ -99,7 +98,7 @@ fn a_waiting_receiver_is_served_without_a_wait() {
 
 #[test]
 fn messages_outlive_their_senders() {
-    watched(|| {
+    on_every_plan(|_| {
         let (sender, receiver) = bounded(2);
         let other = sender.clone();
         sender.send(1).unwrap();
@@ -116,7 +115,7 @@ fn messages_outlive_their_senders() {
 
 #[test]
 fn without_receivers_sending_gives_the_message_back() {
-    watched(|| {
+    on_every_plan(|_| {
         for capacity in [Some(0), Some(1), None] {
             let (sender, receiver) = both(capacity);
             let other = receiver.clone();
@@ -132,7 +131,7 @@ fn without_receivers_sending_gives_the_message_back() {
 
 #[test]
 fn the_last_receiver_takes_the_messages_with_it() {
-    watched(|| {
+    on_every_plan(|_| {
         let drops = Arc::new(AtomicUsize::new(0));
         let (sender, receiver) = unbounded();
         for _ in 0..5 {
@@ -149,14 +148,14 @@ fn the_last_receiver_takes_the_messages_with_it() {
 
 #[test]
 fn waiting_receivers_learn_that_the_senders_are_gone() {
-    watched(|| {
+    on_every_plan(|plans| {
         for capacity in [Some(0), Some(1), None] {
             let (sender, receiver) = both::<u8>(capacity);
             // More than are woken in one batch.
             let tasks: Vec<_> = (0..20)
                 .map(|_| {
                     let receiver = receiver.clone();
-                    Task::waiting(ChannelReceive, move || receiver.recv())
+                    plans.waiting(ChannelReceive, move || receiver.recv())
                 })
                 .collect();
             drop(sender);
@@ -169,7 +168,7 @@ fn waiting_receivers_learn_that_the_senders_are_gone() {
 
 #[test]
 fn waiting_senders_get_their_messages_back_when_the_receivers_are_gone() {
-    watched(|| {
+    on_every_plan(|plans| {
         for (capacity, reason) in [(0, ChannelRendezvous), (1, ChannelSend)] {
             let (sender, receiver) = bounded(capacity);
             if capacity == 1 {
@@ -178,7 +177,7 @@ fn waiting_senders_get_their_messages_back_when_the_receivers_are_gone() {
             let tasks: Vec<_> = (0..20)
                 .map(|n| {
                     let sender = sender.clone();
-                    Task::waiting(reason, move || sender.send(n))
+                    plans.waiting(reason, move || sender.send(n))
                 })
                 .collect();
             drop(receiver);
@@ -191,13 +190,13 @@ fn waiting_senders_get_their_messages_back_when_the_receivers_are_gone() {
 
 #[test]
 fn receivers_are_served_in_the_order_in_which_they_came() {
-    watched(|| {
+    on_every_plan(|plans| {
         for capacity in [Some(0), Some(1), Some(8), None] {
             let (sender, receiver) = both(capacity);
             let tasks: Vec<_> = (0..5)
                 .map(|_| {
                     let receiver = receiver.clone();
-                    Task::waiting(ChannelReceive, move || receiver.recv())
+                    plans.waiting(ChannelReceive, move || receiver.recv())
                 })
                 .collect();
             (0..5).for_each(|n| sender.try_send(n).unwrap());
@@ -210,14 +209,14 @@ fn receivers_are_served_in_the_order_in_which_they_came() {
 
 #[test]
 fn senders_are_served_in_the_order_in_which_they_came() {
-    watched(|| {
+    on_every_plan(|plans| {
         for (capacity, reason) in [(0, ChannelRendezvous), (1, ChannelSend), (3, ChannelSend)] {
             let (sender, receiver) = bounded(capacity);
             (0..capacity).for_each(|n| sender.send(n).unwrap());
             let tasks: Vec<_> = (capacity..capacity + 5)
                 .map(|n| {
                     let sender = sender.clone();
-                    Task::waiting(reason, move || sender.send(n))
+                    plans.waiting(reason, move || sender.send(n))
                 })
                 .collect();
             let total = capacity + 5;
@@ -239,13 +238,13 @@ fn senders_are_served_in_the_order_in_which_they_came() {
 
 #[test]
 fn a_receive_that_makes_room_lets_one_sender_in() {
-    watched(|| {
+    on_every_plan(|plans| {
         let (sender, receiver) = bounded(1);
         sender.send(0).unwrap();
         let first = sender.clone();
-        let first = Task::waiting(ChannelSend, move || first.send(1));
+        let first = plans.waiting(ChannelSend, move || first.send(1));
         let second = sender.clone();
-        let second = Task::waiting(ChannelSend, move || second.send(2));
+        let second = plans.waiting(ChannelSend, move || second.send(2));
         assert_eq!(receiver.try_recv(), Ok(0));
         assert_eq!(first.value(), Ok(()));
         assert!(sender.is_full() && !second.is_finished());
@@ -257,7 +256,7 @@ fn a_receive_that_makes_room_lets_one_sender_in() {
 
 #[test]
 fn a_send_that_is_late_keeps_its_message_out_of_the_channel() {
-    watched(|| {
+    on_every_plan(|_| {
         for capacity in [0, 1] {
             let (sender, receiver) = bounded(capacity);
             (0..capacity).for_each(|n| sender.send(n).unwrap());
@@ -270,12 +269,12 @@ fn a_send_that_is_late_keeps_its_message_out_of_the_channel() {
 
 #[test]
 fn a_late_receiver_takes_nothing() {
-    watched(|| {
+    on_every_plan(|plans| {
         for capacity in [Some(0), Some(1), None] {
             let (sender, receiver) = both(capacity);
             assert_eq!(receiver.recv_timeout(SHORT), Err(RecvTimeoutError::Timeout));
             assert_eq!(receiver.recv_deadline(Instant::now()), Err(RecvTimeoutError::Timeout));
-            let other = Task::waiting(ChannelReceive, move || receiver.recv());
+            let other = plans.waiting(ChannelReceive, move || receiver.recv());
             sender.send(1).unwrap();
             assert_eq!(other.value(), Ok(1));
         }
@@ -284,7 +283,7 @@ fn a_late_receiver_takes_nothing() {
 
 #[test]
 fn a_deadline_that_has_passed_still_gets_what_is_there() {
-    watched(|| {
+    on_every_plan(|_| {
         let past = Instant::now();
         let (sender, receiver) = bounded(1);
         assert_eq!(sender.send_deadline(1, past), Ok(()));
@@ -296,9 +295,9 @@ fn a_deadline_that_has_passed_still_gets_what_is_there() {
 
 #[test]
 fn a_timeout_beyond_the_clock_is_none() {
-    watched(|| {
+    on_every_plan(|plans| {
         let (sender, receiver) = bounded(0);
-        let task = Task::waiting(ChannelReceive, move || receiver.recv_timeout(Duration::MAX));
+        let task = plans.waiting(ChannelReceive, move || receiver.recv_timeout(Duration::MAX));
         assert_eq!(sender.send_timeout(1, Duration::MAX), Ok(()));
         assert_eq!(task.value(), Ok(1));
     });
@@ -306,11 +305,11 @@ fn a_timeout_beyond_the_clock_is_none() {
 
 #[test]
 fn wake_ups_for_no_reason_change_nothing() {
-    watched(|| {
+    on_every_plan(|plans| {
         let (sender, receiver) = bounded(0);
-        let task = Task::waiting(ChannelReceive, move || {
+        let task = plans.waiting(ChannelReceive, move || {
             // One that is pending when the wait begins, and many while it lasts.
-            Unparker::current().unpark();
+            park::Unparker::current().unpark();
             receiver.recv()
         });
         for _ in 0..100 {
@@ -324,15 +323,15 @@ fn wake_ups_for_no_reason_change_nothing() {
 
 #[test]
 fn iterators_end_with_the_channel() {
-    watched(|| {
+    on_every_plan(|plans| {
         let (sender, receiver) = bounded(1);
-        let producer = thread::spawn(move || (0..100).for_each(|n| sender.send(n).unwrap()));
+        let producer = plans.spawn(move || (0..100).for_each(|n| sender.send(n).unwrap()));
         assert_eq!((&receiver).into_iter().take(10).sum::<i32>(), 45);
         let mut rest = receiver.iter();
         assert_eq!(rest.by_ref().count(), 90);
         assert_eq!(rest.next(), None);
         assert_eq!(receiver.try_iter().next(), None);
-        producer.join().unwrap();
+        producer.value();
 
         let (sender, receiver) = unbounded();
         sender.send(1).unwrap();
@@ -349,7 +348,7 @@ fn iterators_end_with_the_channel() {
 
 #[test]
 fn a_channel_can_travel_through_channels() {
-    watched(|| {
+    on_every_plan(|_| {
         // A list of channels, each of which leads to the next.
         let (first, mut receiver) = unbounded::<Link>();
         let mut sender = first;
@@ -372,7 +371,7 @@ struct Link(Receiver<Link>);
 
 #[test]
 fn a_channel_that_holds_its_own_sender_ends_with_its_receiver() {
-    watched(|| {
+    on_every_plan(|_| {
         struct Own(
             #[expect(dead_code, reason = "only dropped")] Sender<Own>,
             #[expect(dead_code, reason = "")] Counted,
@@ -389,7 +388,7 @@ fn a_channel_that_holds_its_own_sender_ends_with_its_receiver() {
 
 #[test]
 fn one_side_tells_its_channel_from_others() {
-    watched(|| {
+    on_every_plan(|_| {
         let (sender, receiver) = unbounded::<()>();
         let (other_sender, other_receiver) = unbounded::<()>();
         assert!(sender.same_channel(&sender.clone()) && receiver.same_channel(&receiver.clone()));
@@ -399,14 +398,14 @@ fn one_side_tells_its_channel_from_others() {
 
 #[test]
 fn messages_may_be_of_any_size() {
-    watched(|| {
+    on_every_plan(|plans| {
         let (sender, receiver) = bounded::<()>(0);
-        let task = Task::spawn(move || (0..100).for_each(|_| sender.send(()).unwrap()));
+        let task = plans.spawn(move || (0..100).for_each(|_| sender.send(()).unwrap()));
         assert_eq!(receiver.iter().count(), 100);
         task.value();
 
         let (sender, receiver) = bounded::<[u64; 1000]>(1);
-        let task = Task::spawn(move || (0..100).for_each(|n| sender.send([n; 1000]).unwrap()));
+        let task = plans.spawn(move || (0..100).for_each(|n| sender.send([n; 1000]).unwrap()));
         for (n, message) in receiver.iter().enumerate() {
             assert!(message.iter().all(|&word| word == n as u64));
         }
@@ -416,7 +415,7 @@ fn messages_may_be_of_any_size() {
 
 #[test]
 fn a_long_queue_keeps_its_order_when_it_is_emptied_and_filled_again() {
-    watched(|| {
+    on_every_plan(|_| {
         let (sender, receiver) = unbounded();
         for round in 0..3 {
             (0..3000).for_each(|n| sender.send((round, n)).unwrap());
@@ -431,7 +430,7 @@ fn a_long_queue_keeps_its_order_when_it_is_emptied_and_filled_again() {
 
 #[test]
 fn errors_speak_as_crossbeams() {
-    watched(|| {
+    on_every_plan(|_| {
         type E = Box<dyn std::error::Error + Send + Sync>;
         let texts: [(E, &str, &str); 9] = [
             (Box::new(SendError(1)), "sending on a disconnected channel", "SendError(..)"),
@@ -471,7 +470,7 @@ fn errors_speak_as_crossbeams() {
 
 #[test]
 fn both_sides_go_where_their_messages_may_go() {
-    watched(|| {
+    on_every_plan(|_| {
         fn shared<T: Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
         shared::<Sender<std::cell::Cell<u8>>>();
         shared::<Receiver<std::cell::Cell<u8>>>();

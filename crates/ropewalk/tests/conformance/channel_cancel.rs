@@ -2,21 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::thread;
 
-use ropewalk_sync::channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
+use ropewalk::channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use ropewalk_sync::park::WaitReason::{ChannelReceive, ChannelRendezvous, ChannelSend};
 
-use crate::support::{End, Numbers, Task, elapse, until, watched};
+use crate::support::{End, Numbers, elapse, let_others_run, on_every_plan, swallow};
 
 #[test]
 fn a_cancelled_receive_takes_no_message() {
-    watched(|| {
+    on_every_plan(|plans| {
         for capacity in [Some(0), Some(1), None] {
             let (sender, receiver) = capacity.map_or_else(unbounded, bounded);
             let cancelled = receiver.clone();
-            let cancelled = Task::waiting(ChannelReceive, move || cancelled.recv());
-            let other = Task::waiting(ChannelReceive, move || receiver.recv());
+            let cancelled = plans.waiting(ChannelReceive, move || cancelled.recv());
+            let other = plans.waiting(ChannelReceive, move || receiver.recv());
             cancelled.cancel();
             assert_eq!(cancelled.join(), End::Cancelled);
             assert_eq!(sender.try_send(1), Ok(()));
@@ -27,16 +26,16 @@ fn a_cancelled_receive_takes_no_message() {
 
 #[test]
 fn the_message_of_a_cancelled_send_does_not_arrive() {
-    watched(|| {
+    on_every_plan(|plans| {
         for (capacity, reason) in [(0, ChannelRendezvous), (1, ChannelSend)] {
             let (sender, receiver) = bounded(capacity);
             let message = Arc::new(());
             (0..capacity).for_each(|_| sender.send(Arc::default()).unwrap());
             let (cancelled, its) = (sender.clone(), message.clone());
-            let cancelled = Task::waiting(reason, move || cancelled.send(its).is_ok());
+            let cancelled = plans.waiting(reason, move || cancelled.send(its).is_ok());
             let (other, last) = (sender.clone(), Arc::new(()));
             let its = last.clone();
-            let other = Task::waiting(reason, move || other.send(its).is_ok());
+            let other = plans.waiting(reason, move || other.send(its).is_ok());
             cancelled.cancel();
             assert_eq!(cancelled.join(), End::Cancelled);
             assert_eq!(Arc::strong_count(&message), 1, "it was dropped");
@@ -50,29 +49,27 @@ fn the_message_of_a_cancelled_send_does_not_arrive() {
 
 #[test]
 fn what_needs_no_wait_is_done_in_spite_of_a_cancellation() {
-    watched(|| {
+    on_every_plan(|plans| {
         let (sender, receiver) = bounded(1);
-        let (started, start) = unbounded::<()>();
-        let task = Task::spawn(move || {
-            until(|| start.try_recv().is_ok());
+        let task = plans.waiting(ChannelReceive, move || {
+            swallow(|| receiver.recv());
             sender.send(1).unwrap();
             let received = receiver.recv();
             (received, sender.send(2).is_ok())
         });
         task.cancel();
-        started.send(()).unwrap();
         assert_eq!(task.join(), End::Returned((Ok(1), true)));
     });
 }
 
 #[test]
 fn a_cancelled_task_unwinds_from_every_wait_anew() {
-    watched(|| {
+    on_every_plan(|plans| {
         let (_sender, receiver) = unbounded::<()>();
-        let task = Task::waiting(ChannelReceive, move || {
+        let task = plans.waiting(ChannelReceive, move || {
             for _ in 0..3 {
                 let wait = || receiver.recv();
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(wait)).unwrap_err();
+                swallow(wait);
             }
             let _ = receiver.recv();
         });
@@ -94,12 +91,12 @@ fn a_destructor_of_a_cancelled_task_hears_of_it_as_an_error() {
         }
     }
 
-    watched(|| {
+    on_every_plan(|plans| {
         let right = Arc::new(AtomicUsize::new(0));
         let (sender, receiver) = bounded(1);
         sender.send(1).unwrap();
         let farewell = Farewell(sender.clone(), receiver.clone(), right.clone());
-        let task = Task::waiting(ChannelSend, move || {
+        let task = plans.waiting(ChannelSend, move || {
             let farewell = farewell;
             farewell.0.send(3)
         });
@@ -112,7 +109,7 @@ fn a_destructor_of_a_cancelled_task_hears_of_it_as_an_error() {
 
 #[test]
 fn an_elapsed_time_limit_leaves_the_channel_as_it_was() {
-    watched(|| {
+    on_every_plan(|_| {
         let (sender, receiver) = bounded(1);
         elapse(|| receiver.recv());
         sender.send(1).unwrap();
@@ -139,14 +136,14 @@ impl Account {
 /// Senders and receivers that are cancelled at any moment: what was sent was received, or is still there.
 #[test]
 fn no_message_is_lost_or_doubled_by_cancellations() {
-    watched(|| {
-        for (round, capacity) in [Some(0), Some(1), Some(4), None].into_iter().cycle().take(120).enumerate() {
+    on_every_plan(|plans| {
+        for (round, capacity) in [Some(0), Some(1), Some(4), None].into_iter().cycle().take(8).enumerate() {
             let (sender, receiver) = capacity.map_or_else(unbounded, bounded);
             let (sent, received) = (Arc::new(Account::default()), Arc::new(Account::default()));
             let mut tasks = Vec::new();
             for n in 0..3 {
                 let (sender, sent) = (sender.clone(), sent.clone());
-                tasks.push(Task::spawn(move || {
+                tasks.push(plans.spawn(move || {
                     // Not for ever: an unbounded send has no wait at which a cancellation could reach it.
                     for message in (n..10_000_u64).step_by(3) {
                         sender.send(message).expect("the test keeps a receiver");
@@ -154,11 +151,11 @@ fn no_message_is_lost_or_doubled_by_cancellations() {
                     }
                 }));
                 let (receiver, received) = (receiver.clone(), received.clone());
-                tasks.push(Task::spawn(move || receiver.iter().for_each(|message| received.enter(message))));
+                tasks.push(plans.spawn(move || receiver.iter().for_each(|message| received.enter(message))));
             }
             let mut numbers = Numbers(round as u64);
             while !tasks.is_empty() {
-                (0..numbers.below(100)).for_each(|_| thread::yield_now());
+                (0..numbers.below(20)).for_each(|_| let_others_run());
                 let task = tasks.swap_remove(numbers.below(tasks.len() as u64) as usize);
                 task.cancel();
                 assert!(matches!(task.join(), End::Cancelled | End::Returned(())));

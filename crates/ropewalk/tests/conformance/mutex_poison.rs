@@ -2,15 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
-use ropewalk_sync::mutex::Mutex;
-use ropewalk_sync::park;
+use ropewalk::coroutine;
+use ropewalk::sync::Mutex;
 use ropewalk_sync::park::WaitReason::Sleep;
 
-use crate::support::{End, Task, elapse, watched};
-
-const LONG: Duration = Duration::from_secs(3600);
+use crate::support::{End, LONG, Plans, elapse, fail, on_every_plan};
 
 /// Locks in its destructor.
 struct LockLate(Arc<Mutex<u8>>);
@@ -21,18 +18,18 @@ impl Drop for LockLate {
     }
 }
 
-fn panicked(body: impl FnOnce() + Send + 'static) {
-    assert!(matches!(Task::spawn(body).join(), End::Panicked(_)));
+fn panicked(plans: &Plans, body: impl FnOnce() + Send + 'static) {
+    assert_eq!(plans.spawn(body).join(), End::Panicked);
 }
 
 #[test]
 fn a_panic_under_the_lock_poisons_and_every_way_in_tells() {
-    watched(|| {
+    on_every_plan(|plans| {
         let mut mutex = Arc::new(Mutex::new(1));
         let other = mutex.clone();
-        panicked(move || {
+        panicked(plans, move || {
             let _guard = other.lock().unwrap();
-            resume_unwind(Box::new("expected"));
+            fail();
         });
         assert!(mutex.is_poisoned());
         assert_eq!(*mutex.lock().unwrap_err().into_inner(), 1);
@@ -51,12 +48,12 @@ fn a_panic_under_the_lock_poisons_and_every_way_in_tells() {
 
 #[test]
 fn a_cancellation_does_not_poison() {
-    watched(|| {
+    on_every_plan(|plans| {
         let mutex = Arc::new(Mutex::new(1));
         let other = mutex.clone();
-        let task = Task::waiting(Sleep, move || {
+        let task = plans.waiting(Sleep, move || {
             let _guard = other.lock().unwrap();
-            park::sleep(LONG);
+            coroutine::sleep(LONG);
         });
         task.cancel();
         assert_eq!(task.join(), End::Cancelled);
@@ -66,11 +63,11 @@ fn a_cancellation_does_not_poison() {
 
 #[test]
 fn an_elapsed_time_limit_does_not_poison() {
-    watched(|| {
+    on_every_plan(|_| {
         let mutex = Mutex::new(1);
         elapse(|| {
             let _guard = mutex.lock().unwrap();
-            park::sleep(LONG);
+            coroutine::sleep(LONG);
         });
         assert!(!mutex.is_poisoned());
     });
@@ -78,13 +75,13 @@ fn an_elapsed_time_limit_does_not_poison() {
 
 #[test]
 fn a_panic_after_a_time_limit_that_was_caught_poisons() {
-    watched(|| {
+    on_every_plan(|plans| {
         let mutex = Arc::new(Mutex::new(1));
         let other = mutex.clone();
-        panicked(move || {
+        panicked(plans, move || {
             let _guard = other.lock().unwrap();
-            elapse(|| park::sleep(LONG));
-            resume_unwind(Box::new("expected"));
+            elapse(|| coroutine::sleep(LONG));
+            fail();
         });
         assert!(mutex.is_poisoned());
     });
@@ -92,12 +89,12 @@ fn a_panic_after_a_time_limit_that_was_caught_poisons() {
 
 #[test]
 fn a_cancellation_that_is_caught_and_raised_again_does_not_poison() {
-    watched(|| {
+    on_every_plan(|plans| {
         let (mutex, inner) = (Arc::new(Mutex::new(1)), Arc::new(Mutex::new(1)));
         let (other, other_inner) = (mutex.clone(), inner.clone());
-        let task = Task::waiting(Sleep, move || {
+        let task = plans.waiting(Sleep, move || {
             let _guard = other.lock().unwrap();
-            let payload = catch_unwind(|| park::sleep(LONG)).unwrap_err();
+            let payload = catch_unwind(|| coroutine::sleep(LONG)).unwrap_err();
             // Something is locked in between, as any cleanup might.
             *other_inner.lock().unwrap() = 2;
             resume_unwind(payload);
@@ -110,17 +107,17 @@ fn a_cancellation_that_is_caught_and_raised_again_does_not_poison() {
 
 #[test]
 fn a_lock_that_is_taken_while_unwinding_is_not_poisoned() {
-    watched(|| {
+    on_every_plan(|plans| {
         let mutex = Arc::new(Mutex::new(0));
         let late = LockLate(mutex.clone());
-        panicked(move || {
+        panicked(plans, move || {
             let _late = late;
-            resume_unwind(Box::new("expected"));
+            fail();
         });
         let late = LockLate(mutex.clone());
-        let task = Task::waiting(Sleep, move || {
+        let task = plans.waiting(Sleep, move || {
             let _late = late;
-            park::sleep(LONG);
+            coroutine::sleep(LONG);
         });
         task.cancel();
         assert_eq!(task.join(), End::Cancelled);
@@ -130,10 +127,10 @@ fn a_lock_that_is_taken_while_unwinding_is_not_poisoned() {
 
 #[test]
 fn a_panic_that_is_caught_inside_does_not_poison() {
-    watched(|| {
+    on_every_plan(|_| {
         let mutex = Mutex::new(1);
         let guard = mutex.lock().unwrap();
-        let inside = catch_unwind(AssertUnwindSafe(|| resume_unwind(Box::new("expected"))));
+        let inside = catch_unwind(AssertUnwindSafe(|| fail()));
         assert!(inside.is_err());
         drop(guard);
         assert!(mutex.lock().is_ok());
