@@ -24,7 +24,7 @@
 //! | a function, or a closure without captures | can be run |
 //! | a closure that captures | is refused by the compiler: pass what it needs as the argument |
 //! | a function of a shared library | [`Builder::spawn`] gives an error |
-//! | argument and result | whatever serde can serialize; [`Descriptor`]s, [`TcpStream`](crate::net::TcpStream)s and [`TcpListener`](crate::net::TcpListener)s in it are handed over |
+//! | argument and result | whatever serde can serialize; [`Descriptor`]s, and the streams, listeners and pipe ends of [`net`](crate::net) and [`io`](crate::io), are handed over |
 //! | a value that means something in one process only (a pointer, a `ThreadId`, a lock) | has no meaning in the child |
 //!
 //! ```compile_fail
@@ -37,6 +37,20 @@
 //! no arguments, an empty standard input, the parent's environment, directory, output and error unless the [`Builder`]
 //! says otherwise, and may use all of Ropewalk: [`run`](crate::run) gives it coroutines on every core, `spawn` children
 //! of its own.
+//!
+//! What it reads and prints goes where the [`Builder`] says, for example through [pipes](crate::io):
+//!
+//! ```
+//! use std::io::{Read, Write};
+//!
+//! let (stdin, mut input) = ropewalk::io::pipe()?;
+//! let shout = |()| std::io::read_to_string(std::io::stdin()).map(|text| text.to_uppercase()).ok();
+//! let child = ropewalk::process::Builder::new().stdin(stdin).spawn(shout, ())?;
+//! input.write_all(b"rope")?;
+//! drop(input);
+//! assert_eq!(child.join()?.as_deref(), Some("ROPE"));
+//! # Ok::<(), std::io::Error>(())
+//! ```
 //!
 //! # How it ends
 //! A child ends with its parent, whatever ends that. [`JoinHandle::cancel`](crate::JoinHandle::cancel) sends `SIGTERM` to

@@ -2,7 +2,7 @@
 //! can a number.
 
 use std::ffi::c_void;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -219,6 +219,19 @@ pub fn empty_standard_input() -> io::Result<()> {
 #[must_use]
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+/// Makes `input` the standard input. If that is a terminal, from which this process may not read because its group is in
+/// the background, to read is an error (`EIO`), where usually it would stop the process (`SIGTTIN`).
+///
+/// # Errors
+/// None that is known.
+pub fn set_standard_input(input: OwnedFd) -> io::Result<()> {
+    if input.is_terminal() {
+        // SAFETY: to ignore a signal runs nobody's code.
+        unsafe { libc::signal(libc::SIGTTIN, libc::SIG_IGN) };
+    }
+    Ok(rustix::stdio::dup2_stdin(input)?)
 }
 
 /// What a process can be kept from using too much of (setrlimit(2)).

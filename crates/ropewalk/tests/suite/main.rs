@@ -23,6 +23,7 @@ mod process_faults;
 mod processes;
 mod scopes;
 mod segment;
+mod stdio;
 mod stress;
 mod syscalls;
 mod tasks;

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use ropewalk_ipc::link::{Link, Message};
-use ropewalk_ipc::message::{decode, encode};
+use ropewalk_ipc::message::{Descriptor, decode, encode};
 use ropewalk_sys::process as sys;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,8 @@ pub(super) struct Setup {
     /// Which program it must be.
     pub(super) program: (u64, u64),
     pub(super) limits: Limits,
+    /// Its standard input, if it is to have one.
+    pub(super) stdin: Option<Descriptor>,
 }
 
 /// What a child may use.
@@ -103,7 +105,7 @@ fn serve() -> io::Result<()> {
     // The parent may have ended before the kernel was told: then the link says so.
     let Some(setup) = link.receive(None)? else { return Ok(()) };
     let setup: Setup = decode(setup)?;
-    let refused = prepare(&setup).err();
+    let refused = prepare(setup).err();
     let Some(mut call) = link.receive(None)? else { return Ok(()) };
     let outcome = match refused {
         Some(error) => Outcome::Refused(error.to_string()),
@@ -134,7 +136,7 @@ fn take_link() -> io::Result<Link> {
     Ok(Link::from(socket))
 }
 
-fn prepare(setup: &Setup) -> io::Result<()> {
+fn prepare(setup: Setup) -> io::Result<()> {
     let own = sys::open_program()?;
     if sys::file_identity(own.as_fd())? != setup.program {
         return Err(io::Error::other("parent and child do not run the same program"));
@@ -149,7 +151,10 @@ fn prepare(setup: &Setup) -> io::Result<()> {
             sys::set_limit(limit, value)?;
         }
     }
-    Ok(())
+    match setup.stdin {
+        Some(stdin) => sys::set_standard_input(stdin.into()),
+        None => Ok(()),
+    }
 }
 
 fn answer(link: &Link, outcome: Outcome) -> io::Result<()> {

@@ -9,15 +9,16 @@
 //! | `child` | the child's side: from the start of the program to its end |
 //! | `entry` | which function, and how it is called |
 //! | `report` | what is told of a panic |
+//! | `stdio` | where its standard streams go |
 
 mod child;
 mod entry;
 mod report;
 mod shepherd;
 mod spawner;
+pub mod stdio;
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -39,6 +40,7 @@ use self::shepherd::Order;
 use crate::coroutine;
 use crate::task::join::JoinHandle;
 
+pub use self::stdio::Stdio;
 pub use crate::task::exit::Exit;
 
 /// How long a process has between `SIGTERM` and `SIGKILL`, unless told otherwise.
@@ -64,37 +66,6 @@ fn program() -> io::Result<&'static Program> {
     Ok(PROGRAM.get_or_init(|| Program { file, identity }))
 }
 
-/// Where a process's standard output or error goes.
-#[derive(Debug)]
-pub struct Stdio(std::process::Stdio);
-
-impl Stdio {
-    /// Where this process's goes.
-    #[must_use]
-    pub fn inherit() -> Self {
-        Self(std::process::Stdio::inherit())
-    }
-
-    /// Nowhere.
-    #[must_use]
-    pub fn null() -> Self {
-        Self(std::process::Stdio::null())
-    }
-}
-
-impl From<OwnedFd> for Stdio {
-    /// Into a file, a pipe, a socket.
-    fn from(descriptor: OwnedFd) -> Self {
-        Self(descriptor.into())
-    }
-}
-
-impl From<File> for Stdio {
-    fn from(file: File) -> Self {
-        Self(file.into())
-    }
-}
-
 /// Configures a process before it is spawned.
 ///
 /// ```
@@ -113,6 +84,7 @@ pub struct Builder {
     environment: Vec<(OsString, Option<OsString>)>,
     clear_environment: bool,
     directory: Option<PathBuf>,
+    stdin: Option<Stdio>,
     stdout: Option<Stdio>,
     stderr: Option<Stdio>,
     deadline: Option<Duration>,
@@ -128,6 +100,7 @@ impl Default for Builder {
             environment: Vec::new(),
             clear_environment: false,
             directory: None,
+            stdin: None,
             stdout: None,
             stderr: None,
             deadline: None,
@@ -200,6 +173,13 @@ impl Builder {
         self
     }
 
+    /// Where its standard input comes from: there is none unless told otherwise. Of a terminal that it inherits it cannot
+    /// read, being in a process group of its own: that is an error there (`EIO`).
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.stdin = Some(stdin.into());
+        self
+    }
+
     /// Where its standard output goes: inherited unless told otherwise.
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
         self.stdout = Some(stdout.into());
@@ -243,11 +223,12 @@ impl Builder {
     /// is, in serde's way. Descriptors travel in both.
     ///
     /// # Errors
-    /// The argument cannot be sent ([`InvalidInput`](io::ErrorKind::InvalidInput)); `f` is in a shared library
+    /// The argument cannot be sent, or a standard stream is [`Stdio::piped`]
+    /// ([`InvalidInput`](io::ErrorKind::InvalidInput)); `f` is in a shared library
     /// ([`Unsupported`](io::ErrorKind::Unsupported)); there is no runtime, and the global one cannot start. That the
     /// process cannot be started is found out later, and told by `join`.
     #[track_caller]
-    pub fn spawn<F, A, R>(self, f: F, argument: A) -> io::Result<JoinHandle<R>>
+    pub fn spawn<F, A, R>(mut self, f: F, argument: A) -> io::Result<JoinHandle<R>>
     where
         F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
@@ -258,17 +239,18 @@ impl Builder {
         drop(argument);
         let call = Message { bytes: [&entry.to_bytes()[..], &bytes].concat(), descriptors };
         let program = program()?;
-        let setup = Setup { program: program.identity, limits: self.limits };
+        let stdin = stdio::input(self.stdin.take())?;
+        let setup = Setup { program: program.identity, limits: self.limits, stdin };
         let mut task = coroutine::Builder::new().daemon(self.daemon);
         if let Some(name) = &self.name {
             task = task.name(name.clone());
         }
         let Self { deadline, kill_deadline, .. } = self;
-        let command = self.command(program);
+        let command = self.command(program)?;
         task.spawn(move || shepherd::look_after(Order { command, setup, call, deadline, kill_deadline }))
     }
 
-    fn command(self, program: &Program) -> Command {
+    fn command(self, program: &Program) -> io::Result<Command> {
         let mut command = Command::new(format!("/proc/self/fd/{}", program.file.as_raw_fd()));
         command.arg0(child::name()).args(&self.name);
         if self.clear_environment {
@@ -283,9 +265,8 @@ impl Builder {
         if let Some(directory) = self.directory {
             command.current_dir(directory);
         }
-        command.stdout(self.stdout.unwrap_or_else(Stdio::inherit).0);
-        command.stderr(self.stderr.unwrap_or_else(Stdio::inherit).0);
-        command
+        command.stdout(stdio::output(self.stdout)?).stderr(stdio::output(self.stderr)?);
+        Ok(command)
     }
 }
 

@@ -109,8 +109,8 @@ fn conduct(order: Order) -> io::Result<(Said, Option<Status>)> {
     let child = spawner::start(command)?;
     let mut charge = Charge { child, ended: Source::default(), status: None };
     let talked = catch_unwind(AssertUnwindSafe(|| match deadline {
-        Some(limit) => timeout::timeout(limit, || talk(&link, &charge, &setup, call)),
-        None => Ok(talk(&link, &charge, &setup, call)),
+        Some(limit) => timeout::timeout(limit, || talk(&link, &charge, setup, call)),
+        None => Ok(talk(&link, &charge, setup, call)),
     }));
     drop(link);
     match talked {
@@ -140,7 +140,7 @@ fn terminate(charge: &mut Charge, kill_deadline: Duration) {
 }
 
 /// Gives the child its orders and hears what it has to say.
-fn talk(link: &Link, charge: &Charge, setup: &Setup, call: Message) -> io::Result<Said> {
+fn talk(link: &Link, charge: &Charge, setup: Setup, call: Message) -> io::Result<Said> {
     scope_with(OnFailure::Isolate, |s| {
         // Somebody else may hold the child's end of the link open after the child's end, such as a process that it
         // forked: so the child's own end is waited for besides.
@@ -155,23 +155,29 @@ fn talk(link: &Link, charge: &Charge, setup: &Setup, call: Message) -> io::Resul
     })
 }
 
-fn exchange(link: &Link, setup: &Setup, call: Message) -> io::Result<Said> {
-    let (bytes, _) = encode(setup)?;
-    let descriptors: Vec<_> = call.descriptors.iter().map(AsFd::as_fd).collect();
-    let sent = link.send(&bytes, &[]).and_then(|()| link.send(&call.bytes, &descriptors));
+fn exchange(link: &Link, setup: Setup, call: Message) -> io::Result<Said> {
+    let (bytes, stdin) = encode(&setup)?;
+    drop(setup);
+    let setup = Message { bytes, descriptors: stdin };
+    let sent = send(link, &setup).and_then(|()| send(link, &call));
     match sent {
         // It died early; what it has said, if anything, and its status tell how.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         sent => sent?,
     }
     // Its descriptors are the child's alone from here on: whoever reads from a pipe hears when the child closes it.
-    drop(call);
+    drop((setup, call));
     let Some(reply) = receive(link)? else { return Ok(Said::Nothing) };
     Ok(match decode(reply)? {
         Reply::Panicked(panic) => Said::Panicked(panic),
         Reply::Refused(why) => Said::Refused(why),
         Reply::Returned => receive(link)?.map_or(Said::Nothing, Said::Result),
     })
+}
+
+fn send(link: &Link, message: &Message) -> io::Result<()> {
+    let descriptors: Vec<_> = message.descriptors.iter().map(AsFd::as_fd).collect();
+    link.send(&message.bytes, &descriptors)
 }
 
 /// The next message; nothing if the child has ended, be it in the middle of one.

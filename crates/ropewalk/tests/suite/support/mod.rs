@@ -5,6 +5,7 @@ pub(crate) mod child;
 pub(crate) mod net;
 pub(crate) mod plan;
 pub(crate) mod process;
+pub(crate) mod terminal;
 pub(crate) mod tracker;
 pub(crate) mod waits;
 pub(crate) mod watchdog;
