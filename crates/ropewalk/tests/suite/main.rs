@@ -7,6 +7,7 @@ mod support;
 
 mod blocking;
 mod cancel;
+mod commands;
 mod crash_matrix;
 mod drivers;
 mod ends;

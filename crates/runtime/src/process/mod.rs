@@ -8,11 +8,13 @@
 //! | `spawner` | the thread that starts children |
 //! | `child` | the child's side: from the start of the program to its end |
 //! | `entry` | which function, and how it is called |
+//! | `foreign` | a process that runs another program |
 //! | `report` | what is told of a panic |
 //! | `stdio` | where its standard streams go |
 
 mod child;
 mod entry;
+pub mod foreign;
 mod report;
 mod shepherd;
 mod spawner;

@@ -16,7 +16,28 @@ const REQUESTS: usize = 64;
 
 struct Request {
     command: Command,
-    reply: Sender<io::Result<Child>>,
+    leads_group: bool,
+    reply: Sender<io::Result<Started>>,
+}
+
+/// A child on its way to whoever wanted it.
+struct Started {
+    child: Option<Child>,
+    leads_group: bool,
+}
+
+impl Drop for Started {
+    /// Nobody waits for it any more.
+    fn drop(&mut self) {
+        let Some(child) = self.child.take() else { return };
+        let killed =
+            if self.leads_group { child.signal_group(Signal::KILL) } else { child.signal(Signal::KILL) };
+        // It has not had the time to do anything, least of all to refuse to die: this is over in a moment.
+        while killed.is_ok() && matches!(child.has_ended(), Ok(false)) {
+            std::thread::yield_now();
+        }
+        let _ = child.reap();
+    }
 }
 
 /// Starts `command` as the leader of a process group of its own.
@@ -32,10 +53,29 @@ struct Request {
 /// Unwinds a cancelled task; a child that has started by then is killed.
 pub(super) fn start(mut command: Command) -> io::Result<Child> {
     command.process_group(0);
+    request(command, true).map_err(|error| explain(&error))
+}
+
+/// Starts `command`, which may run any program, in the group that it names.
+///
+/// # Errors
+/// What the kernel says.
+///
+/// # Waits
+/// Until it runs.
+///
+/// # Cancellation
+/// Unwinds a cancelled task; a child that has started by then is killed.
+pub(super) fn start_foreign(command: Command) -> io::Result<Child> {
+    request(command, false)
+}
+
+fn request(command: Command, leads_group: bool) -> io::Result<Child> {
     let (reply, answer) = bounded(1);
     let gone = |_| io::Error::other("the task was cancelled, or the thread that starts processes has ended");
-    spawner()?.send(Request { command, reply }).map_err(|_| gone(()))?;
-    answer.recv().map_err(|_| gone(()))?
+    spawner()?.send(Request { command, leads_group, reply }).map_err(|_| gone(()))?;
+    let mut started: Started = answer.recv().map_err(|_| gone(()))??;
+    started.child.take().ok_or_else(|| gone(()))
 }
 
 fn spawner() -> io::Result<&'static Sender<Request>> {
@@ -50,26 +90,21 @@ fn spawner() -> io::Result<&'static Sender<Request>> {
     }
     let (sender, requests) = bounded::<Request>(REQUESTS);
     std::thread::Builder::new().name("ropewalk-spawner".into()).spawn(move || {
-        for Request { mut command, reply } in requests {
+        for Request { mut command, leads_group, reply } in requests {
             let started = spawn(&mut command);
             // The other ends of what the child was given are the child's alone from here on.
             drop(command);
-            if let Err(unwanted) = reply.send(started)
-                && let Ok(child) = unwanted.into_inner()
-            {
-                discard(&child);
-            }
+            let _ = reply.send(started.map(|child| Started { child: Some(child), leads_group }));
         }
     })?;
     Ok(SPAWNER.get_or_init(|| sender))
 }
 
 fn spawn(command: &mut Command) -> io::Result<Child> {
-    let mut child = command.spawn().map_err(|error| explain(&error))?;
-    Child::open(child.id()).map_err(|error| {
+    let mut child = command.spawn()?;
+    Child::open(child.id()).inspect_err(|_| {
         // Without a descriptor of its own nobody could look after it.
         let _ = child.kill().and_then(|()| child.wait());
-        explain(&error)
     })
 }
 
@@ -89,14 +124,4 @@ fn explain(error: &io::Error) -> io::Error {
         _ => return io::Error::new(error.kind(), error.to_string()),
     };
     io::Error::new(error.kind(), format!("{error}: {why}"))
-}
-
-/// Nobody waits for this child any more.
-fn discard(child: &Child) {
-    let killed = child.signal_group(Signal::KILL);
-    // It has not had the time to do anything, least of all to refuse to die: this is over in a moment.
-    while killed.is_ok() && matches!(child.has_ended(), Ok(false)) {
-        std::thread::yield_now();
-    }
-    let _ = child.reap();
 }

@@ -71,6 +71,20 @@
 //! | is cancelled | [`is_cancelled`](crate::JoinError::is_cancelled), and no exit |
 //! | cannot be started, or its argument or result cannot be read | neither: an [`Error`](std::error::Error) with a source |
 //!
+//! # Other programs
+//! [`Command`] starts them, with std's names and std's rules: nobody ends them but who has their [`Child`], and they
+//! outlive their parent. Waits for them, and for what they print, let others run.
+//!
+//! ```
+//! use ropewalk::process::{Command, Stdio};
+//!
+//! let mut words = Command::new("printf").arg("rope walk rope").stdout(Stdio::piped()).spawn()?;
+//! let translated = Command::new("tr").args([" ", "\\n"]).stdin(words.stdout.take().unwrap()).output()?;
+//! assert_eq!(translated.stdout, b"rope\nwalk\nrope");
+//! assert!(words.wait()?.success());
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
 //! # Limits
 //! - A process takes two descriptors here (its pidfd and the link), and a coroutine that looks after it.
 //! - It is in a process group of its own, so Ctrl-C in a terminal reaches the parent only; when that ends, so does the child.
@@ -79,5 +93,11 @@
 //! - A raw `fork(2)` is no substitute: in the copy, which lacks all threads, spawns are errors and waits abort.
 //! - `/proc` must be mounted, and a program that runs with more rights than its starter (set-user-ID) takes no orders.
 
+mod child;
+mod command;
+
+pub use self::child::{Child, ChildStderr, ChildStdin, ChildStdout};
+pub use self::command::{Command, CommandArgs, CommandEnvs};
 pub use ropewalk_ipc::message::Descriptor;
 pub use ropewalk_runtime::process::{Builder, Exit, Stdio, init, spawn};
+pub use std::process::{ExitStatus, Output};
