@@ -1,5 +1,6 @@
 //! The `ropewalk` command: parse, run, exit code. What each verb does stands in its own module.
 
+mod block;
 mod compare;
 mod duration;
 mod exit_code;
@@ -39,6 +40,8 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
+    // Tasks that are processes are this program, too, and begin here.
+    ropewalk::process::init();
     let Cli { parent, command } = Cli::parse();
     if let Some(parent) = parent
         && let Err(error) = parent::end_with(parent)

@@ -16,10 +16,14 @@ use crate::size::Size;
 /// The accounts of every cell: 10,000 of 100.00.
 const BANK: Bank = Bank { accounts: 10_000, opening_cents: 10_000 };
 
+/// The plan process is run with so many users at most, unless asked for more.
+const PROCESS_USERS: u32 = 1_000;
+
 /// Let 10, 100, 1,000 and 10,000 people pay at once, under each plan, and compare
 ///
 /// For each number of users and each plan, `ropewalk serve` runs on a fresh SQLite database and `ropewalk load`
-/// plays the users; afterwards the books are checked to the cent. After a warm-up, the payment clock runs until
+/// plays the users; afterwards the books are checked to the cent. The ledger is a process of its own under every
+/// plan. After a warm-up, the payment clock runs until
 /// --payments were answered or --seconds have passed. Rounds are interleaved over the plans; the tables show medians
 /// and the smallest and largest value. Below them: what the texts say and what this machine says.
 ///
@@ -28,7 +32,7 @@ const BANK: Bank = Bank { accounts: 10_000, opening_cents: 10_000 };
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Plans to compare, in this order
-    #[arg(long, value_enum, value_name = "PLANS", value_delimiter = ',', default_values = ["thread", "coroutine"])]
+    #[arg(long, value_enum, value_name = "PLANS", value_delimiter = ',', default_values = ["process", "thread", "coroutine", "process+coroutine"])]
     plans: Vec<Plan>,
     /// Numbers of users [default: 10,100,1000,10000; 10,100,1000 with --quick]
     #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -54,18 +58,28 @@ pub(crate) struct Args {
     /// Stack of each thread under the plans thread and std; the texts' figure
     #[arg(long, value_name = "SIZE", default_value = "4M")]
     thread_stack: Size,
-    /// Limit the server's address space; 8G is the texts' server, on which 10,000 threads of 4M do not fit
+    /// Limit the address space of each process of the server; 8G is the texts' server, on which 10,000 threads of 4M do not fit
     #[arg(long, value_name = "SIZE")]
     memory: Option<Size>,
-    /// Worker threads of the coroutine plan [default: one per CPU]
+    /// Worker threads of the coroutine plan [default: one per CPU], or of each process of process+coroutine
+    /// [default: so many that each CPU has one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     workers: Option<u16>,
+    /// Processes of the plan process+coroutine [default: one per CPU]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    processes: Option<u16>,
+    /// Run the plan process with so many users at most: each takes a process, and the time to start it
+    #[arg(long, value_name = "N", default_value_t = PROCESS_USERS, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    process_users: u32,
     /// A short run, 10 to 1,000 users, one round: does it work, not how fast is it
     #[arg(long)]
     quick: bool,
     /// Make the databases in this directory [default: the system's temporary directory]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// After each cell, list the processes of the server as they were under load: state, memory, descriptors, switches
+    #[arg(long, short)]
+    verbose: bool,
     /// Write all results to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -85,6 +99,8 @@ pub(crate) struct Settings {
     pub(crate) json: Option<PathBuf>,
     /// Where the report goes.
     pub(crate) report: Option<PathBuf>,
+    /// Whether the processes of each cell are listed.
+    pub(crate) verbose: bool,
     /// The command line that repeats the comparison.
     pub(crate) command: String,
     memory: Option<Size>,
@@ -127,6 +143,8 @@ impl Settings {
             thread_stack_bytes: args.thread_stack.bytes(),
             memory_limit_bytes: args.memory.map(Size::bytes),
             workers: args.workers.map(usize::from),
+            processes: args.processes.map(usize::from),
+            process_users: args.process_users,
         };
         Ok(Self {
             command: command(&method, args.thread_stack, args.memory),
@@ -134,6 +152,7 @@ impl Settings {
             directory: args.dir.unwrap_or_else(std::env::temp_dir),
             json: args.json,
             report: args.report,
+            verbose: args.verbose,
             memory: args.memory,
             thread_stack: args.thread_stack,
         })
@@ -146,6 +165,7 @@ impl Settings {
             directory: self.directory.clone(),
             server: ServerOptions {
                 workers: method.workers,
+                processes: method.processes,
                 thread_stack: self.thread_stack,
                 memory: self.memory,
                 bank: BANK,
@@ -187,6 +207,12 @@ fn command(method: &Method, thread_stack: Size, memory: Option<Size>) -> String 
     if let Some(workers) = method.workers {
         command += &format!(" --workers {workers}");
     }
+    if let Some(processes) = method.processes {
+        command += &format!(" --processes {processes}");
+    }
+    if method.process_users != PROCESS_USERS {
+        command += &format!(" --process-users {}", method.process_users);
+    }
     command
 }
 
@@ -210,7 +236,8 @@ mod tests {
     #[test]
     fn the_defaults_are_the_story() {
         let method = settings("").unwrap().method;
-        assert_eq!(method.plans, [Plan::Thread, Plan::Coroutine]);
+        assert_eq!(method.plans, [Plan::Process, Plan::Thread, Plan::Coroutine, Plan::ProcessCoroutine]);
+        assert_eq!(method.process_users, 1_000);
         assert_eq!(method.users, [10, 100, 1_000, 10_000]);
         assert_eq!((method.rounds, method.payments, method.thread_stack_bytes), (3, 10_000, 4 << 20));
         assert_eq!((method.warmup_seconds, method.seconds), (1.0, 5.0));
@@ -226,11 +253,11 @@ mod tests {
 
     #[test]
     fn the_command_repeats_the_comparison() {
-        let settings = settings("--quick --plans std,thread --work read --memory 8G --workers 2").unwrap();
+        let settings = settings("--quick --plans std,process+coroutine --work read --memory 8G --workers 2 --processes 3 --process-users 50").unwrap();
         assert_eq!(
             settings.command,
-            "ropewalk compare --plans std,thread --users 10,100,1000 --work read --rounds 1 --seed 1 --warmup 0.2 \
-             --seconds 1 --payments 2000 --thread-stack 4M --memory 8G --workers 2"
+            "ropewalk compare --plans std,process+coroutine --users 10,100,1000 --work read --rounds 1 --seed 1 --warmup 0.2 \
+             --seconds 1 --payments 2000 --thread-stack 4M --memory 8G --workers 2 --processes 3 --process-users 50"
         );
         let again = self::settings(settings.command.strip_prefix("ropewalk compare ").unwrap()).unwrap();
         assert_eq!(again.command, settings.command);

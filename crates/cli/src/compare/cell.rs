@@ -1,7 +1,9 @@
 //! One cell: the service under one plan, so many users, one round, and the books afterwards.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use crate::block::Block;
 use crate::compare::books;
 use crate::compare::client::{ClientFailed, ClientOptions};
 use crate::compare::interrupt::Interrupt;
@@ -77,8 +79,6 @@ fn run_in(
         }
         Err(ClientFailed::Broken(reason)) => return Some(broken(reason)),
     };
-    server.sample();
-    let memory = server.memory();
     if load.window.is_none() {
         return Some(not_served(plan, &load, server, options));
     }
@@ -90,7 +90,7 @@ fn run_in(
         let said = last_words.last().map(|line| format!("; the server said: {line}"));
         return Some(broken(reason + &said.unwrap_or_default()));
     }
-    Some(settle(&database, &journal, load, memory, options))
+    Some(settle(&database, &journal, load, options))
 }
 
 /// The server ended too early. Within a limit of its memory that is the limit's doing.
@@ -114,6 +114,9 @@ fn not_served(plan: Plan, load: &Summary, server: Server, options: &CellOptions)
     let reason = match &said {
         Some(said) if plan.is_threads() => {
             format!("thread creation failed at {connected} of {users}: {said}")
+        }
+        Some(said) if plan == Plan::Process => {
+            format!("process creation failed at {connected} of {users}: {said}")
         }
         Some(said) => format!("only {connected} of {users} users were served: {said}"),
         None => format!("only {connected} of {users} users were served: {seen}"),
@@ -141,8 +144,22 @@ fn surprise(load: &Summary) -> Option<String> {
     Some(format!("{count} requests were answered with status {status}"))
 }
 
+/// So many processes of a kind are kept one by one: a thousand that serve a connection each are all alike.
+const KEPT: usize = 16;
+
+fn shorten(processes: &mut Vec<Block>) {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    processes.retain(|block| {
+        let count = seen.entry(block.role.clone()).or_default();
+        *count += 1;
+        *count <= KEPT
+    });
+}
+
 /// Checks the books and computes the figures.
-fn settle(database: &Path, journal: &Path, load: Summary, memory: Memory, options: &CellOptions) -> Outcome {
+fn settle(database: &Path, journal: &Path, mut load: Summary, options: &CellOptions) -> Outcome {
+    let memory = Memory::of(&load.processes);
+    shorten(&mut load.processes);
     let entries = match journal::read(journal) {
         Ok(entries) => entries,
         Err(error) => return broken(error.to_string()),
@@ -154,7 +171,7 @@ fn settle(database: &Path, journal: &Path, load: Summary, memory: Memory, option
     let spent = load.window.as_ref().map(|window| &window.spent);
     let shares = spent.and_then(|spent| Shares::of(spent, options.sync_us));
     Outcome::Measured(Box::new(Measurement {
-        figures: figures(&load, &memory),
+        figures: figures(&load, memory.as_ref()),
         limiter: shares.map(|shares| shares.limiter(options.processors)),
         shares,
         memory,
@@ -163,7 +180,7 @@ fn settle(database: &Path, journal: &Path, load: Summary, memory: Memory, option
     }))
 }
 
-fn figures(load: &Summary, memory: &Memory) -> Figures<Option<f64>> {
+fn figures(load: &Summary, memory: Option<&Memory>) -> Figures<Option<f64>> {
     let window = load.window.as_ref();
     let quantile = |quantile| window.and_then(|window| window.latency_us.quantile_us(quantile));
     let spent = window.map(|window| window.spent).filter(|spent| spent.requests > 0);
@@ -177,22 +194,17 @@ fn figures(load: &Summary, memory: &Memory) -> Figures<Option<f64>> {
         p50_us: quantile(0.5),
         p99_us: quantile(0.99),
         p999_us: quantile(0.999),
-        server_cpu_us: per_request(|spent| {
-            spent.server.map(|server| server.cpu_us.saturating_sub(server.ledger_cpu_us))
-        }),
+        server_cpu_us: per_request(|spent| spent.server.map(|server| server.cpu_us)),
         ledger_cpu_us: per_request(|spent| spent.server.map(|server| server.ledger_cpu_us)),
         client_cpu_us: per_request(|spent| Some(spent.client_cpu_us)),
         kernel_switches: per_request(|spent| {
-            spent.server.map(|server| {
-                (server.voluntary_switches + server.involuntary_switches)
-                    .saturating_sub(server.ledger_switches)
-            })
+            spent.server.map(|server| server.voluntary_switches + server.involuntary_switches)
         }),
         coroutine_switches: per_request(|spent| spent.server.map(|server| server.coroutine_switches)),
         page_faults: per_request(|spent| {
             spent.server.map(|server| server.minor_faults + server.major_faults)
         }),
-        touched_bytes: Some(memory.touched_bytes() as f64),
-        reserved_bytes: Some(memory.reserved_bytes as f64),
+        touched_bytes: memory.map(|memory| memory.touched_bytes() as f64),
+        reserved_bytes: memory.map(|memory| memory.reserved_bytes as f64),
     }
 }

@@ -17,7 +17,7 @@ const TAIL_LINES: usize = 20;
 /// How often a child is looked at while it is waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// A running child of this program. Dropping it kills it and whatever it started.
+/// A running child of this program. Dropping it kills it, and waits for whatever it started.
 pub(crate) struct Child {
     process: Process,
     /// Reads standard error to its end and returns the last lines.
@@ -53,11 +53,6 @@ impl Child {
             std::thread::spawn(move || forward(pipe, &sender));
         }
         Ok(Self { process, stderr, stdout })
-    }
-
-    /// The process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.process.id()
     }
 
     /// The next line on standard output; `None` when there is none within `patience` or the output has ended.
@@ -129,7 +124,9 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        self.kill();
+        // Waits for the end of its standard error, which is that of the processes that it has started, too: after this
+        // nobody uses the database any more.
+        let _ = self.kill_and_last_words();
     }
 }
 

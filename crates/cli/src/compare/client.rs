@@ -63,7 +63,6 @@ impl ClientOptions {
         let mut server_died = false;
         let status = child
             .wait(|| {
-                server.sample();
                 server_died |= !server.is_running();
                 // With the server gone the users find out by themselves, and their journal is worth having.
                 interrupt.is_set() || Instant::now() >= deadline

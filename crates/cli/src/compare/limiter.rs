@@ -1,6 +1,6 @@
 //! What held the payments back: the ledger, the server's CPU, the client, other programs, or too few users.
 //!
-//! Computed from how busy each of them was while the payment clock ran. The ledger is one thread that computes or
+//! Computed from how busy each of them was while the payment clock ran. One thread writes the ledger, and computes or
 //! waits for the disk, so its share is its CPU time plus the number of its commits times what one sync of this disk
 //! takes at least. The machine's processors are shared by server and client; when they are nearly all busy, whoever uses most
 //! of them is what limits.
@@ -15,7 +15,7 @@ use crate::load::Spent;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Limiter {
-    /// The one ledger thread is busy nearly all the time.
+    /// The one thread that writes the ledger is busy nearly all the time.
     Ledger,
     /// The processors are busy, most of all with the server.
     ServerCpu,
@@ -42,11 +42,11 @@ impl fmt::Display for Limiter {
 /// How busy each part was; 1 is one processor busy all the time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Shares {
-    /// The ledger thread, its waits for the disk included.
+    /// The thread that writes the ledger, its waits for the disk included.
     pub(crate) ledger: f64,
-    /// The ledger thread's CPU time alone.
+    /// The CPU time of the ledger's process.
     pub(crate) ledger_cpu: f64,
-    /// The server's CPU time without the ledger thread.
+    /// The CPU time of the processes that serve connections.
     pub(crate) server_cpu: f64,
     /// The load generator's CPU time.
     pub(crate) client_cpu: f64,
@@ -64,11 +64,12 @@ impl Shares {
             return None;
         }
         let ledger_cpu = server.ledger_cpu_us as f64 / wall_us;
-        let ours = server.cpu_us + spent.client_cpu_us;
+        let writer_cpu = server.ledger_writer_cpu_us as f64 / wall_us;
+        let ours = server.cpu_us + server.ledger_cpu_us + spent.client_cpu_us;
         Some(Self {
-            ledger: (ledger_cpu + server.groups as f64 * sync_us / wall_us).min(1.0),
+            ledger: (writer_cpu + server.groups as f64 * sync_us / wall_us).min(1.0),
             ledger_cpu,
-            server_cpu: server.cpu_us.saturating_sub(server.ledger_cpu_us) as f64 / wall_us,
+            server_cpu: server.cpu_us as f64 / wall_us,
             client_cpu: spent.client_cpu_us as f64 / wall_us,
             other_cpu: spent.machine_cpu_us.map(|machine| machine.saturating_sub(ours) as f64 / wall_us),
         })
@@ -115,8 +116,9 @@ mod tests {
             client_cpu_us: client_ms * 1_000,
             machine_cpu_us: None,
             server: Some(ServerCounters {
-                cpu_us: (server_ms + ledger_ms) * 1_000,
+                cpu_us: server_ms * 1_000,
                 ledger_cpu_us: ledger_ms * 1_000,
+                ledger_writer_cpu_us: ledger_ms * 1_000,
                 groups,
                 ..ServerCounters::default()
             }),

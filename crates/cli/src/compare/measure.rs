@@ -1,51 +1,45 @@
-//! What a running process takes of the machine, read from `/proc/PID/status`.
-
-use std::fs;
+//! What the processes of a plan take of the machine, all of them together.
 
 use serde::{Deserialize, Serialize};
 
-/// The kernel stack of one thread on x86-64 and aarch64.
-const KERNEL_STACK_BYTES: u64 = 16 * 1024;
+use crate::block::Block;
 
-/// The most that a process took at any time so far.
+/// The memory of all processes of a service, the ledger's included, when the payment clock had stopped and all users were
+/// still connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Memory {
-    /// Peak resident set (VmHWM).
-    pub(crate) resident_bytes: u64,
-    /// Peak of the page tables (the largest VmPTE seen).
-    pub(crate) page_tables_bytes: u64,
-    /// Peak of the kernel stacks: the largest number of threads seen, 16 KiB each.
-    pub(crate) kernel_stacks_bytes: u64,
-    /// Peak of the address space (VmPeak).
+    /// How many processes.
+    pub(crate) processes: u64,
+    /// Memory in use, each page divided by the number of processes that share it (PSS): the program itself, of which
+    /// every process has the same pages, counts once.
+    pub(crate) proportional_bytes: u64,
+    /// Page tables, and kernel stacks of 16 KiB for each thread: nobody shares those.
+    pub(crate) kernel_bytes: u64,
+    /// Peaks of the address spaces.
     pub(crate) reserved_bytes: u64,
-    /// The largest number of threads seen.
+    /// Threads.
     pub(crate) threads: u64,
 }
 
 impl Memory {
-    /// All memory that the process makes the machine back with pages.
-    pub(crate) fn touched_bytes(&self) -> u64 {
-        self.resident_bytes + self.page_tables_bytes + self.kernel_stacks_bytes
-    }
-
-    /// Takes in what the process takes now. A process that is gone changes nothing: the peaks seen so far stay.
-    pub(crate) fn sample(&mut self, pid: u32) {
-        if let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) {
-            self.take_in(&status);
+    /// The sum over these processes; `None` where the server named none.
+    pub(crate) fn of(processes: &[Block]) -> Option<Self> {
+        if processes.is_empty() {
+            return None;
         }
+        let sum = |pick: fn(&Block) -> u64| processes.iter().map(pick).sum();
+        Some(Self {
+            processes: processes.len() as u64,
+            proportional_bytes: sum(|block| block.proportional_bytes),
+            kernel_bytes: sum(|block| block.touched_bytes() - block.proportional_bytes),
+            reserved_bytes: sum(|block| block.reserved_bytes),
+            threads: sum(|block| block.threads),
+        })
     }
 
-    fn take_in(&mut self, status: &str) {
-        let field = |name: &str| -> Option<u64> {
-            let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
-            rest.split_whitespace().next()?.parse().ok()
-        };
-        let kib = |name| field(name).unwrap_or(0) * 1024;
-        self.resident_bytes = self.resident_bytes.max(kib("VmHWM:"));
-        self.page_tables_bytes = self.page_tables_bytes.max(kib("VmPTE:"));
-        self.reserved_bytes = self.reserved_bytes.max(kib("VmPeak:"));
-        self.threads = self.threads.max(field("Threads:").unwrap_or(0));
-        self.kernel_stacks_bytes = self.threads * KERNEL_STACK_BYTES;
+    /// All memory that the machine has to back with pages.
+    pub(crate) fn touched_bytes(&self) -> u64 {
+        self.proportional_bytes + self.kernel_bytes
     }
 }
 
@@ -53,31 +47,20 @@ impl Memory {
 mod tests {
     use super::*;
 
-    const STATUS: &str = "Name:\tropewalk\nVmPeak:\t  200 kB\nVmSize:\t  100 kB\nVmHWM:\t   40 kB\nVmRSS:\t   30 kB\nVmPTE:\t    8 kB\nThreads:\t3\n";
-
     #[test]
-    fn touched_is_resident_and_page_tables_and_kernel_stacks() {
-        let mut memory = Memory::default();
-        memory.take_in(STATUS);
-        assert_eq!(memory.reserved_bytes, 200 * 1024);
-        assert_eq!(memory.threads, 3);
-        assert_eq!(memory.touched_bytes(), (40 + 8 + 3 * 16) * 1024);
-    }
-
-    #[test]
-    fn peaks_stay_when_the_process_shrinks_or_ends() {
-        let mut memory = Memory::default();
-        memory.take_in(STATUS);
-        let peak = memory;
-        memory.take_in("VmPeak: 1 kB\nVmHWM: 1 kB\nVmPTE: 1 kB\nThreads: 1\n");
-        memory.take_in("Name: zombie\n");
-        assert_eq!(memory, peak);
-    }
-
-    #[test]
-    fn the_own_process_is_seen() {
-        let mut memory = Memory::default();
-        memory.sample(std::process::id());
-        assert!(memory.touched_bytes() > 0 && memory.threads > 0);
+    fn the_memory_of_all_processes_is_added_up() {
+        let block = |threads, proportional_bytes| Block {
+            threads,
+            proportional_bytes,
+            resident_bytes: 99 << 20,
+            page_tables_bytes: 8 << 10,
+            reserved_bytes: 200 << 20,
+            ..Block::default()
+        };
+        let memory = Memory::of(&[block(3, 5 << 20), block(1, 1 << 20)]).unwrap();
+        assert_eq!((memory.processes, memory.threads), (2, 4));
+        assert_eq!(memory.touched_bytes(), (6 << 20) + (16 << 10) + 4 * (16 << 10));
+        assert_eq!(memory.reserved_bytes, 400 << 20);
+        assert_eq!(Memory::of(&[]), None);
     }
 }

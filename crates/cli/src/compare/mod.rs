@@ -108,7 +108,7 @@ fn foreseen(method: &Method) -> String {
 }
 
 fn need(method: &Method, plan: Plan, users: u32) -> Need {
-    Need::new(plan, users, Size::from_bytes(method.thread_stack_bytes))
+    Need::new(plan, users, Size::from_bytes(method.thread_stack_bytes), method.process_users)
 }
 
 /// Runs the cells until the end, Ctrl-C, or until nobody wants the results any more.
@@ -135,6 +135,9 @@ fn run_cells(
         let Some(outcome) = outcome else { break };
         let cell = Cell { round, users, plan, outcome };
         output.write(&(table::cell_line(&cell, &settings.method) + "\n"))?;
+        if settings.verbose {
+            output.write(&table::processes(&cell))?;
+        }
         output.step();
         cells.push(cell);
     }

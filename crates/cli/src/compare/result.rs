@@ -15,7 +15,7 @@ use crate::compare::verdict::Verdict;
 use crate::load::{Summary, Work};
 
 /// The version of the JSON document.
-pub(crate) const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 2;
 
 /// A whole comparison.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,6 +70,10 @@ pub(crate) struct Method {
     pub(crate) memory_limit_bytes: Option<u64>,
     /// Worker threads of the coroutine plan; none is one per processor.
     pub(crate) workers: Option<usize>,
+    /// Processes of the plan process+coroutine; none is one per processor.
+    pub(crate) processes: Option<usize>,
+    /// The plan process is run with so many users at most.
+    pub(crate) process_users: u32,
 }
 
 /// One run of the service under one plan with so many users.
@@ -105,8 +109,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Measurement {
     /// The users' side.
     pub(crate) load: Summary,
-    /// The server's memory.
-    pub(crate) memory: Memory,
+    /// The server's memory, if it told.
+    pub(crate) memory: Option<Memory>,
     /// The ledger's side.
     pub(crate) books: Books,
     /// How busy each part was, if the server counted.
@@ -130,21 +134,21 @@ pub(crate) struct Figures<T> {
     pub(crate) p99_us: T,
     /// The latency that 99.9 % did not exceed.
     pub(crate) p999_us: T,
-    /// CPU time of the server per request without the ledger thread.
+    /// CPU time of the processes that serve connections per request.
     pub(crate) server_cpu_us: T,
-    /// CPU time of the ledger thread per request.
+    /// CPU time of the ledger's process per request.
     pub(crate) ledger_cpu_us: T,
     /// CPU time of the load generator per request.
     pub(crate) client_cpu_us: T,
-    /// Kernel switches of the server per request without the ledger thread.
+    /// Kernel switches of the processes that serve connections per request.
     pub(crate) kernel_switches: T,
     /// Switches between coroutines per request.
     pub(crate) coroutine_switches: T,
-    /// Page faults of the server per request.
+    /// Page faults of the processes that serve connections per request.
     pub(crate) page_faults: T,
-    /// Peak of memory that the machine had to back with pages.
+    /// Memory of all processes that the machine had to back with pages.
     pub(crate) touched_bytes: T,
-    /// Peak of the address space.
+    /// Their address spaces.
     pub(crate) reserved_bytes: T,
 }
 

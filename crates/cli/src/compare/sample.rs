@@ -23,17 +23,20 @@ pub(crate) fn method(plans: &[Plan], users: &[u32]) -> Method {
         thread_stack_bytes: 4 << 20,
         memory_limit_bytes: None,
         workers: None,
+        processes: None,
+        process_users: 1_000,
     }
 }
 
 /// A measured cell with this rate and CPU per request. Its memory is that of so many tasks: 40 KiB touched and 4 MiB
-/// reserved for each thread, 10 KiB and 256 KiB for each coroutine.
+/// reserved for each thread, 10 KiB and 256 KiB for each coroutine, 1,000 KiB and 20 MiB for each process.
 pub(crate) fn cell(round: u32, users: u32, plan: Plan, rate: f64, cpu_us: f64) -> Cell {
-    let (touched, reserved) = if plan.is_threads() {
-        (40.0 * 1024.0, 4.0 * 1024.0 * 1024.0)
-    } else {
-        (10.0 * 1024.0, 256.0 * 1024.0)
+    let (touched, reserved) = match plan {
+        Plan::Thread | Plan::Std => (40.0 * 1024.0, 4.0 * 1024.0 * 1024.0),
+        Plan::Process => (1_000.0 * 1024.0, 20.0 * 1024.0 * 1024.0),
+        Plan::Coroutine | Plan::ProcessCoroutine => (10.0 * 1024.0, 256.0 * 1024.0),
     };
+    let coroutines = matches!(plan, Plan::Coroutine | Plan::ProcessCoroutine);
     let base = 8.0 * 1024.0 * 1024.0;
     let mut latency_us = Latencies::new();
     for i in 0..10_000_u64 {
@@ -48,8 +51,8 @@ pub(crate) fn cell(round: u32, users: u32, plan: Plan, rate: f64, cpu_us: f64) -
         server_cpu_us: Some(cpu_us),
         ledger_cpu_us: Some(22.0),
         client_cpu_us: Some(12.0),
-        kernel_switches: Some(if plan.is_threads() { 2.1 } else { 0.05 }),
-        coroutine_switches: Some(if plan.is_threads() { 0.0 } else { 2.0 }),
+        kernel_switches: Some(if coroutines { 0.05 } else { 2.1 }),
+        coroutine_switches: Some(if coroutines { 2.0 } else { 0.0 }),
         page_faults: Some(0.02),
         touched_bytes: Some(base + touched * f64::from(users)),
         reserved_bytes: Some(base + reserved * f64::from(users)),
@@ -72,13 +75,14 @@ pub(crate) fn cell(round: u32, users: u32, plan: Plan, rate: f64, cpu_us: f64) -
                 server: None,
             },
         }),
+        processes: Vec::new(),
         answers: Answers { accepted: 9_900, refused: 100, ..Answers::default() },
         trouble: None,
         interrupted: false,
     };
     let measurement = Measurement {
         load,
-        memory: Memory::default(),
+        memory: Some(Memory::default()),
         books: Books::balanced(9_900, 100),
         shares: None,
         limiter: Some(Limiter::Ledger),

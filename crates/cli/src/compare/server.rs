@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::compare::child::Child;
-use crate::compare::measure::Memory;
 use crate::compare::plan::Plan;
 use crate::load::Work;
 use crate::load::payments::{Bank, public_key_hex};
@@ -20,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct ServerOptions {
     /// Worker threads of the coroutine plan; none is one per processor.
     pub(crate) workers: Option<usize>,
+    /// Processes of the plan process+coroutine; none is one per processor.
+    pub(crate) processes: Option<usize>,
     /// Stack of a thread.
     pub(crate) thread_stack: Size,
     /// Limit of the address space.
@@ -37,7 +38,6 @@ pub(crate) struct Server {
     child: Child,
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    memory: Memory,
 }
 
 impl Server {
@@ -56,6 +56,7 @@ impl Server {
             format!("--opening-balance={}", options.bank.opening_cents),
         ];
         arguments.extend(options.workers.map(|workers| format!("--workers={workers}")));
+        arguments.extend(options.processes.map(|processes| format!("--processes={processes}")));
         arguments.extend(options.memory.map(|memory| format!("--memory={memory}")));
         if options.work.is_signed() {
             arguments.push(format!("--signatures={}", public_key_hex(options.seed)));
@@ -72,22 +73,12 @@ impl Server {
             .next_line(PATIENCE)
             .and_then(|line| line.strip_prefix("listening on ")?.trim().parse().ok());
         match address {
-            Some(address) => Ok(Self { child, address, memory: Memory::default() }),
+            Some(address) => Ok(Self { child, address }),
             None => Err(ServerDied {
                 what: "the server did not listen".to_owned(),
                 last_words: child.kill_and_last_words(),
             }),
         }
-    }
-
-    /// Takes in what the server takes of the machine now.
-    pub(crate) fn sample(&mut self) {
-        self.memory.sample(self.child.id());
-    }
-
-    /// The most that the server took so far.
-    pub(crate) fn memory(&self) -> Memory {
-        self.memory
     }
 
     /// Whether it still runs.

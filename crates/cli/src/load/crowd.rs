@@ -12,6 +12,7 @@ use ropewalk::sync::Semaphore;
 use ropewalk::{JoinHandle, coroutine};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::block::Block;
 use crate::load::histogram::Latencies;
 use crate::load::http::Connection;
 use crate::load::journal;
@@ -73,6 +74,8 @@ impl Run {
         let connect_seconds = dialled.elapsed().as_secs_f64();
         let connected = stage.arrived();
         let spent = if gathered { self.run_clock(stage, &mut counters, interrupted) } else { Ok(None) };
+        // Now: all users are still there, and the clock no longer runs.
+        let processes = counters.processes();
         stage.stop();
         if !gathered {
             // Nothing was sent: whoever still waits for the server need not.
@@ -93,6 +96,7 @@ impl Run {
             connected,
             connect_seconds,
             window: spent.ok().flatten().and_then(|spent| window(stage, &records, spent)),
+            processes,
             answers: answers(&records),
             trouble,
             interrupted: interrupted.load(Relaxed),
@@ -189,6 +193,14 @@ impl Counters {
             )
         })?;
         Ok(Self { connection })
+    }
+
+    /// The server's processes; none when it does not tell.
+    fn processes(&mut self) -> Vec<Block> {
+        let asked = self.connection.prepare_get(format_args!("/processes"));
+        let reply = asked.and_then(|()| self.connection.exchange());
+        let body = reply.ok().filter(|reply| reply.status == 200).map(|reply| reply.body);
+        body.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
     }
 
     /// Reads both sides' counters. A server that has none is no error: the load generator serves others too.

@@ -19,7 +19,7 @@ pub(crate) enum Work {
     Cpu,
     /// Payments, every second one signed and verified
     Mixed,
-    /// `GET /accounts/N`: no ledger, so the plan itself is what is measured
+    /// `GET /accounts/N`: the ledger answers from memory, without a commit
     Read,
 }
 

@@ -5,21 +5,24 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::block::Block;
 use crate::load::histogram::Latencies;
 use crate::load::payments::Work;
 
 /// The server's counters since its start, as `GET /stats` gives them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServerCounters {
-    /// CPU time of the whole process.
+    /// CPU time of the processes that serve connections.
     pub(crate) cpu_us: u64,
-    /// CPU time of the ledger thread alone.
+    /// CPU time of the ledger's process.
     pub(crate) ledger_cpu_us: u64,
-    /// Times a thread of the process gave up the CPU to wait.
+    /// The part of it of the thread that writes.
+    pub(crate) ledger_writer_cpu_us: u64,
+    /// Times a thread that serves gave up the CPU to wait.
     pub(crate) voluntary_switches: u64,
-    /// Times the kernel took the CPU from a thread of the process.
+    /// Times the kernel took the CPU from a thread that serves.
     pub(crate) involuntary_switches: u64,
-    /// Kernel switches of the ledger thread, both kinds.
+    /// Kernel switches of the ledger's process, both kinds.
     pub(crate) ledger_switches: u64,
     /// Switches between coroutines: no kernel in them.
     pub(crate) coroutine_switches: u64,
@@ -39,6 +42,7 @@ impl ServerCounters {
         Self {
             cpu_us: self.cpu_us.saturating_sub(earlier.cpu_us),
             ledger_cpu_us: self.ledger_cpu_us.saturating_sub(earlier.ledger_cpu_us),
+            ledger_writer_cpu_us: self.ledger_writer_cpu_us.saturating_sub(earlier.ledger_writer_cpu_us),
             voluntary_switches: self.voluntary_switches.saturating_sub(earlier.voluntary_switches),
             involuntary_switches: self.involuntary_switches.saturating_sub(earlier.involuntary_switches),
             ledger_switches: self.ledger_switches.saturating_sub(earlier.ledger_switches),
@@ -130,6 +134,8 @@ pub(crate) struct Summary {
     pub(crate) connect_seconds: f64,
     /// The payment clock's part; `None` when it never started.
     pub(crate) window: Option<Window>,
+    /// The server's processes when the payment clock had stopped, all users still at it; none when it does not tell.
+    pub(crate) processes: Vec<Block>,
     /// All answers.
     pub(crate) answers: Answers,
     /// The first thing that went wrong, in words.
@@ -198,7 +204,7 @@ fn write_spent(formatter: &mut fmt::Formatter<'_>, spent: &Spent, noun: &str) ->
         write!(
             formatter,
             ", server {:.1} µs and its ledger {:.1} µs",
-            server.cpu_us.saturating_sub(server.ledger_cpu_us) as f64 / requests,
+            server.cpu_us as f64 / requests,
             server.ledger_cpu_us as f64 / requests
         )?;
     }
@@ -228,12 +234,13 @@ mod tests {
                     client_cpu_us: 1_000,
                     machine_cpu_us: None,
                     server: Some(ServerCounters {
-                        cpu_us: 5_000,
+                        cpu_us: 3_000,
                         ledger_cpu_us: 2_000,
                         ..ServerCounters::default()
                     }),
                 },
             }),
+            processes: Vec::new(),
             answers: Answers::default(),
             trouble: None,
             interrupted: false,
@@ -269,7 +276,7 @@ mod tests {
 
     #[test]
     fn counters_are_subtracted_field_by_field_and_survive_json() {
-        let text = r#"{"cpu_us":9,"ledger_cpu_us":8,"voluntary_switches":7,"involuntary_switches":6,
+        let text = r#"{"cpu_us":9,"ledger_cpu_us":8,"ledger_writer_cpu_us":7,"voluntary_switches":7,"involuntary_switches":6,
             "ledger_switches":5,"coroutine_switches":4,"minor_faults":3,"major_faults":2,"threads":99,
             "payments_committed":1,"groups":1,"connections":7,"transient_accept_errors":0}"#;
         let counters: ServerCounters = serde_json::from_str(text).unwrap();

@@ -5,16 +5,15 @@
 //! | `POST /payments`    | 200 both balances; 400, 401, 404 unknown account, 409 insufficient funds, 422 key reused, 503 |
 //! | `GET /accounts/ID`  | 200 the balance; 404                                                    |
 //! | `GET /health`       | 200                                                                     |
-//! | `GET /stats`        | 200 counters of the process                                             |
-
-use std::sync::Arc;
+//! | `GET /stats`        | 200 counters of the processes that serve, and of the ledger's           |
+//! | `GET /processes`    | 200 the process control block of each process of the service            |
 
 use super::http::{Method, Refusal, Status};
-use super::ledger::ReplySlot;
+use super::ledger::{Ledger, Reply, Request};
 use super::payment::{Outcome, Payment};
-use super::plan::Stream;
 use super::service::Service;
 use super::statistics::Statistics;
+use crate::block::Block;
 
 /// The header of a 503: what is short may be there again soon.
 pub(super) const RETRY_AFTER: &str = "Retry-After: 1\r\n";
@@ -30,6 +29,8 @@ pub(super) enum Route {
     Health,
     /// What it has used.
     Statistics,
+    /// The processes that it consists of.
+    Processes,
 }
 
 /// What is answered with 200.
@@ -40,9 +41,11 @@ pub(super) enum Answer {
     /// An account's balance.
     Balance { account: i64, balance: i64 },
     /// The service runs.
-    Health { plan: &'static str, accounts: usize },
+    Health { plan: &'static str, accounts: u64 },
     /// What it has used.
     Statistics(Box<Statistics>),
+    /// The processes that it consists of.
+    Processes(Vec<Block>),
 }
 
 /// A payment as it is answered.
@@ -64,6 +67,7 @@ impl Route {
             b"/payments" => (Self::Pay, "Allow: POST\r\n"),
             b"/health" => (Self::Health, "Allow: GET, HEAD\r\n"),
             b"/stats" => (Self::Statistics, "Allow: GET, HEAD\r\n"),
+            b"/processes" => (Self::Processes, "Allow: GET, HEAD\r\n"),
             _ => (Self::Account(account(path)?), "Allow: GET, HEAD\r\n"),
         };
         let fits = match route {
@@ -81,7 +85,8 @@ impl Route {
 /// The number in `/accounts/7`.
 fn account(path: &[u8]) -> Result<i64, Refusal> {
     let not_found = || {
-        let message = "no such path: use POST /payments, GET /accounts/1, GET /health, GET /stats";
+        let message =
+            "no such path: use POST /payments, GET /accounts/1, GET /health, GET /stats, GET /processes";
         Refusal::new(Status::NOT_FOUND, message)
     };
     let number = path.strip_prefix(b"/accounts/").ok_or_else(not_found)?;
@@ -99,43 +104,55 @@ fn account(path: &[u8]) -> Result<i64, Refusal> {
 ///
 /// # Waits
 /// A payment, for its commit.
-pub(super) fn answer<S: Stream, R: ReplySlot>(
-    service: &Service<S, R>,
-    slot: &Arc<R>,
+pub(super) fn answer<L: Ledger>(
+    service: &Service<L>,
+    slot: &L::Slot,
     route: Route,
     signature: Option<&[u8]>,
     body: &[u8],
 ) -> Result<Answer, Refusal> {
     match route {
         Route::Pay => pay(service, slot, signature, body),
-        Route::Account(account) => match service.ledger.balance(account) {
-            Some(balance) => Ok(Answer::Balance { account, balance }),
-            None => Err(unknown_account(account)),
+        Route::Account(account) => match service.ledger.ask(&Request::Balance(account), slot) {
+            Reply::Balance(Some(balance)) => Ok(Answer::Balance { account, balance }),
+            Reply::Balance(None) => Err(unknown_account(account)),
+            _ => Err(ledger_gone()),
         },
         Route::Health => {
-            Ok(Answer::Health { plan: service.plan.as_str(), accounts: service.ledger.accounts() })
+            Ok(Answer::Health { plan: service.terms.plan.as_str(), accounts: service.terms.accounts })
         }
-        Route::Statistics => Statistics::collect(service)
-            .map(|statistics| Answer::Statistics(Box::new(statistics)))
-            .map_err(|error| Refusal::new(Status::UNAVAILABLE, format!("no statistics: {error}"))),
+        Route::Statistics => {
+            service.ledger.tell(service.counts.report());
+            let Reply::State(ledger) = service.ledger.ask(&Request::State, slot) else {
+                return Err(ledger_gone());
+            };
+            Statistics::collect(&service.terms.family, &ledger)
+                .map(|statistics| Answer::Statistics(Box::new(statistics)))
+                .map_err(|error| Refusal::new(Status::UNAVAILABLE, format!("no statistics: {error}")))
+        }
+        Route::Processes => Ok(Answer::Processes(service.terms.family.blocks())),
     }
 }
 
 /// `POST /payments`.
-fn pay<S: Stream, R: ReplySlot>(
-    service: &Service<S, R>,
-    slot: &Arc<R>,
+fn pay<L: Ledger>(
+    service: &Service<L>,
+    slot: &L::Slot,
     signature: Option<&[u8]>,
     body: &[u8],
 ) -> Result<Answer, Refusal> {
-    if let Some(signatures) = &service.signatures {
+    if let Some(signatures) = &service.terms.signatures {
         signatures.check(signature, body).map_err(|message| {
             Refusal::new(Status::UNAUTHORIZED, message).with_headers("WWW-Authenticate: Signature\r\n")
         })?;
     }
     let payment = Payment::from_json(body).map_err(|message| Refusal::new(Status::BAD_REQUEST, message))?;
     let (payer, payee) = (payment.payer, payment.payee);
-    match service.ledger.pay(payment, slot) {
+    let outcome = match service.ledger.ask(&Request::Pay(payment), slot) {
+        Reply::Outcome(outcome) => outcome,
+        _ => return Err(ledger_gone()),
+    };
+    match outcome {
         Outcome::Paid { payer_balance, payee_balance } => {
             Ok(Answer::Paid(PaidPayment { payer, payee, payer_balance, payee_balance }))
         }
@@ -154,6 +171,13 @@ fn pay<S: Stream, R: ReplySlot>(
         )
         .with_headers(RETRY_AFTER)),
     }
+}
+
+/// The ledger's process has ended.
+fn ledger_gone() -> Refusal {
+    let message = "the ledger has ended; whether the payment was stored is not known: try the same id again later, \
+                   and it is made once";
+    Refusal::new(Status::UNAVAILABLE, message).with_headers(RETRY_AFTER)
 }
 
 /// A 404.
@@ -189,6 +213,7 @@ impl Answer {
                 out.extend_from_slice(b"}\n");
             }
             Self::Statistics(statistics) => write_json(out, statistics),
+            Self::Processes(blocks) => write_json(out, blocks),
         }
     }
 }
@@ -230,6 +255,7 @@ mod tests {
         assert_eq!(find(Method::Get, "/accounts/7"), Ok(Route::Account(7)));
         assert_eq!(find(Method::Head, "/health"), Ok(Route::Health));
         assert_eq!(find(Method::Get, "/stats"), Ok(Route::Statistics));
+        assert_eq!(find(Method::Get, "/processes"), Ok(Route::Processes));
         for path in [
             "",
             "/",

@@ -10,7 +10,7 @@ use crate::size::Size;
 /// Serve payments over HTTP, with one task per connection under a plan of your choice
 ///
 /// POST /payments {"id":"a1","from":1,"to":2,"cents":250} moves money, once per id; GET /accounts/1,
-/// GET /health and GET /stats read. Prints `listening on ADDRESS` when it is ready. SIGTERM and
+/// GET /health, GET /stats and GET /processes read. The books are kept by a process of their own. Prints `listening on ADDRESS` when it is ready. SIGTERM and
 /// Ctrl-C finish what is in flight; SIGKILL at any moment loses no acknowledged payment.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -26,15 +26,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(super) database: PathBuf,
 
-    /// Worker threads of the coroutine plan [default: one per CPU]
+    /// Worker threads of the coroutine plan [default: one per CPU], or of each process of process+coroutine
+    /// [default: so many that each CPU has one]
     #[arg(long, value_name = "N")]
     pub(super) workers: Option<std::num::NonZeroUsize>,
+
+    /// Processes of the plan process+coroutine that serve connections [default: one per CPU]
+    #[arg(long, value_name = "N")]
+    pub(super) processes: Option<std::num::NonZeroUsize>,
 
     /// Stack of each thread in the plans thread and std
     #[arg(long, value_name = "SIZE", default_value = "4M")]
     pub(super) thread_stack: Size,
 
-    /// Limit of the server's address space, as on a machine with so much memory
+    /// Limit of the address space of each process that serves, as on a machine with so much memory
     #[arg(long, value_name = "SIZE")]
     pub(super) memory: Option<Size>,
 

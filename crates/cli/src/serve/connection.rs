@@ -7,7 +7,6 @@
 
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::net::SendFlags;
@@ -17,7 +16,7 @@ use super::http::{
     BodyLength, CONTINUE, Chunked, Head, Input, Method, Persistence, Progress, Refusal, Reply, ReplyHead,
     Status,
 };
-use super::ledger::ReplySlot;
+use super::ledger::Ledger;
 use super::plan::Stream;
 use super::registry::Live;
 use super::service::Service;
@@ -52,13 +51,13 @@ impl From<io::Error> for End {
 ///
 /// # Waits
 /// For the client, and for the ledger.
-pub(super) fn serve<S: Stream, R: ReplySlot>(service: &Service<S, R>, live: &Live<S>) {
+pub(super) fn serve<L: Ledger, V: Live>(service: &Service<L>, live: &V) {
     let mut connection = Connection {
         service,
         live,
         input: Input::new(),
         reply: Reply::new(),
-        slot: Arc::new(R::new()),
+        slot: service.ledger.slot(),
         deadline: None,
     };
     // Nobody to tell: either the client has gone, or it has got its replies.
@@ -78,21 +77,21 @@ pub(super) fn refuse<S: Stream>(stream: &S) {
 }
 
 /// A connection's state; all of it belongs to its task.
-struct Connection<'s, S, R> {
-    service: &'s Service<S, R>,
-    live: &'s Live<S>,
+struct Connection<'s, L: Ledger, V> {
+    service: &'s Service<L>,
+    live: &'s V,
     input: Input,
     reply: Reply,
     /// Where the ledger's answers arrive.
-    slot: Arc<R>,
+    slot: L::Slot,
     /// When the request that has begun to arrive must be complete.
     deadline: Option<Instant>,
 }
 
-impl<S: Stream, R: ReplySlot> Connection<'_, S, R> {
+impl<L: Ledger, V: Live> Connection<'_, L, V> {
     /// Answers requests until the connection ends.
     fn run(&mut self) -> io::Result<()> {
-        self.live.stream().prepare(self.service.limits.request_timeout)?;
+        self.live.stream().prepare(self.service.terms.limits.request_timeout)?;
         loop {
             match self.exchange() {
                 Ok(Persistence::Close) if self.input.is_empty() => return self.flush(),
@@ -126,7 +125,7 @@ impl<S: Stream, R: ReplySlot> Connection<'_, S, R> {
         let signature = head.signature.as_ref().map(|range| &bytes[range.clone()]);
         let body = &bytes[head.len..head.len + body];
         let answer = route.and_then(|route| api::answer(self.service, &self.slot, route, signature, body));
-        let persistence = if !head.keep_alive || self.service.registry.is_draining() {
+        let persistence = if !head.keep_alive || self.live.is_draining() {
             Persistence::Close
         } else if head.old {
             Persistence::KeepOld
@@ -149,7 +148,7 @@ impl<S: Stream, R: ReplySlot> Connection<'_, S, R> {
     fn receive_head(&mut self) -> Result<Head, End> {
         loop {
             if !self.input.is_empty() {
-                let parsed = Head::parse(self.input.bytes(), self.service.limits.header);
+                let parsed = Head::parse(self.input.bytes(), self.service.terms.limits.header);
                 if let Some(head) = parsed.map_err(End::Refused)? {
                     return Ok(head);
                 }
@@ -161,7 +160,7 @@ impl<S: Stream, R: ReplySlot> Connection<'_, S, R> {
     /// Receives a request's body. It stands behind the head then. Returns its length and the
     /// length of the whole request, which differ when it came in chunks.
     fn receive_body(&mut self, head: &Head) -> Result<(usize, usize), End> {
-        let limit = self.service.limits.body;
+        let limit = self.service.terms.limits.body;
         match head.body {
             BodyLength::Known(0) => Ok((0, head.len)),
             BodyLength::Known(length) => {
@@ -203,23 +202,14 @@ impl<S: Stream, R: ReplySlot> Connection<'_, S, R> {
     /// Sends the replies that wait, then receives more bytes.
     fn receive(&mut self) -> Result<(), End> {
         self.flush()?;
-        let limits = &self.service.limits;
+        let limits = &self.service.terms.limits;
         let stream = self.live.stream();
         let idle = self.input.is_empty();
-        if idle {
-            stream.set_read_timeout(limits.idle_timeout)?;
-            if !self.live.enter_idle() {
-                // A drain: read what has arrived already, then the end.
-                stream.shutdown(Shutdown::Read)?;
-            }
-        } else {
+        if !idle {
             stream.set_read_timeout(self.time_left()?)?;
         }
         let room = self.input.room(limits.header + limits.body + CHUNK_ROOM);
-        let received = stream.read(room);
-        if idle {
-            self.live.leave_idle();
-        }
+        let received = if idle { self.live.read_first(room, limits.idle_timeout) } else { stream.read(room) };
         match received {
             Ok(0) => Err(End::Gone),
             Ok(count) => {
@@ -236,7 +226,7 @@ impl<S: Stream, R: ReplySlot> Connection<'_, S, R> {
 
     /// The time in which the request that has begun must be complete.
     fn time_left(&mut self) -> Result<Duration, End> {
-        let timeout = self.service.limits.request_timeout;
+        let timeout = self.service.terms.limits.request_timeout;
         let now = Instant::now();
         let left = self.deadline.get_or_insert(now + timeout).saturating_duration_since(now);
         if left.is_zero() {

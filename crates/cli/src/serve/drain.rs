@@ -4,18 +4,18 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::plan::Stream;
-use super::service::Service;
+use super::door::{Door, Notice};
+use super::registry::{Entrant, Registry};
 
 /// How long connections that were cut have for their last steps.
-const CUT_LIMIT: Duration = Duration::from_secs(2);
+pub(super) const CUT_LIMIT: Duration = Duration::from_secs(2);
 
 /// A file that has reached its size limit becomes an error of the write (EFBIG), which the ledger
 /// answers with 503, and not the end of the process.
@@ -24,50 +24,76 @@ pub(super) fn ignore_file_size_signal() -> io::Result<()> {
     flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
 }
 
-/// Starts the thread that waits for signals and drains the service.
-pub(super) fn watch<S: Stream, R: Send + Sync + 'static>(
-    service: Arc<Service<S, R>>,
-    listener: Arc<impl AsFd + Send + Sync + 'static>,
-    limit: Duration,
-) -> io::Result<()> {
-    let again = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        // In this order: the first signal finds the flag down and raises it, the second exits.
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
-        flag::register(signal, Arc::clone(&again))?;
-    }
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            if signals.forever().next().is_some() {
-                drain(&service, listener.as_fd(), limit);
-            }
-        })
-        .map(drop)
+/// What is to be drained.
+pub(super) struct Drain<E, L> {
+    /// Those who end.
+    pub(super) registry: Arc<Registry<E>>,
+    /// What they are called.
+    pub(super) noun: &'static str,
+    /// Where they came in.
+    pub(super) door: Arc<Door>,
+    /// The listener behind it.
+    pub(super) listener: Arc<L>,
+    /// How long they may take.
+    pub(super) limit: Duration,
 }
 
-/// Drains the service; the accept loop and the connections end by themselves then.
-fn drain<S: Stream, R>(service: &Service<S, R>, listener: std::os::fd::BorrowedFd<'_>, limit: Duration) {
-    eprintln!(
-        "ropewalk serve: draining {} connections, for {} s at most",
-        service.registry.len(),
-        limit.as_secs_f64()
-    );
-    // The door first: whoever is told that the service ends finds it closed. The shutdown wakes
-    // the accept loop under every plan, and refuses those who come now.
-    service.accepting.store(false, SeqCst);
-    if let Err(error) = rustix::net::shutdown(listener, rustix::net::Shutdown::Both) {
-        eprintln!("ropewalk serve: cannot shut the listener: {error}");
+impl<E: Entrant, L: AsFd + Send + Sync + 'static> Drain<E, L> {
+    /// Starts the thread that waits for signals, then calls `first` and drains.
+    ///
+    /// # Errors
+    /// The signals or the thread cannot be had.
+    pub(super) fn on_signal(self, first: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let again = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT] {
+            // In this order: the first signal finds the flag down and raises it, the second exits.
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
+            flag::register(signal, Arc::clone(&again))?;
+        }
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let wait = move || {
+            if signals.forever().next().is_some() {
+                first();
+                self.run();
+            }
+        };
+        std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
     }
-    service.registry.drain();
-    if service.registry.wait_until_empty(limit) {
-        return;
+
+    /// Starts the thread that waits for a notice and then drains.
+    ///
+    /// # Errors
+    /// The thread cannot be had.
+    pub(super) fn on_notice(self, notice: Notice) -> io::Result<()> {
+        let wait = move || {
+            notice.wait();
+            self.run();
+        };
+        std::thread::Builder::new().name("notice".into()).spawn(wait).map(drop)
     }
-    let count = service.registry.cut();
-    eprintln!("ropewalk serve: cut {count} connections that were not done in time");
-    if !service.registry.wait_until_empty(CUT_LIMIT) {
-        eprintln!("ropewalk serve: the ledger hangs (is the disk stuck?); what was acknowledged is safe");
-        std::process::exit(1);
+
+    /// Drains; the accept loop and the connections end by themselves then.
+    fn run(&self) {
+        let count = self.registry.len();
+        let seconds = self.limit.as_secs_f64();
+        eprintln!("ropewalk serve: draining {count} {}, for {seconds} s at most", self.noun);
+        // The door first: whoever is told that the service ends finds it closed. The shutdown wakes
+        // the accept loop under every plan, and refuses those who come now.
+        self.door.close();
+        match rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both) {
+            // Another process of the service was first.
+            Ok(()) | Err(rustix::io::Errno::NOTCONN) => {}
+            Err(error) => eprintln!("ropewalk serve: cannot shut the listener: {error}"),
+        }
+        self.registry.drain();
+        if self.registry.wait_until_empty(self.limit) {
+            return;
+        }
+        let count = self.registry.cut();
+        eprintln!("ropewalk serve: cut {count} {} that were not done in time", self.noun);
+        if !self.registry.wait_until_empty(CUT_LIMIT) {
+            eprintln!("ropewalk serve: the ledger hangs (is the disk stuck?); what was acknowledged is safe");
+            std::process::exit(1);
+        }
     }
 }

@@ -9,11 +9,35 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::plan::Stream;
+use super::service::Counts;
+
+/// What is registered: a connection, or a process that serves some.
+pub(super) trait Entrant: Send + Sync + 'static {
+    /// A drain has begun, and this waits for a new request: it need not any more.
+    fn end_idle(&self);
+
+    /// Ends it, whatever it does.
+    fn cut(&self);
+}
+
+impl<S: Stream> Entrant for S {
+    fn end_idle(&self) {
+        // One that the client has closed already needs nothing.
+        let _ = self.shutdown(Shutdown::Read);
+    }
+
+    fn cut(&self) {
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
 
 /// All live connections.
 pub(super) struct Registry<S> {
@@ -21,6 +45,8 @@ pub(super) struct Registry<S> {
     state: Mutex<State<S>>,
     /// Signalled when the last connection has ended.
     empty: Condvar,
+    /// Where they are counted, too, for whoever asks from outside.
+    counts: Arc<Counts>,
 }
 
 /// What the lock guards.
@@ -36,22 +62,38 @@ struct Entry<S> {
     idle: AtomicBool,
 }
 
+/// A connection as the code that serves it sees it.
+pub(super) trait Live {
+    /// Its socket.
+    type Stream: Stream;
+
+    /// The stream.
+    fn stream(&self) -> &Self::Stream;
+
+    /// True from the beginning of a drain: after this answer the connection closes.
+    fn is_draining(&self) -> bool;
+
+    /// Reads the first bytes of a request, for which the client may take `timeout`. A drain ends the wait: then this
+    /// reads what has arrived already, or nothing.
+    fn read_first(&self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize>;
+}
+
 /// A registered connection; dropping it ends its registration.
-pub(super) struct Live<S> {
+pub(super) struct Registered<S> {
     registry: Arc<Registry<S>>,
     entry: Arc<Entry<S>>,
     number: u64,
 }
 
-impl<S: Stream> Registry<S> {
+impl<S: Entrant> Registry<S> {
     /// A registry without connections.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(counts: Arc<Counts>) -> Self {
         let state = State { next: 0, live: HashMap::new() };
-        Self { draining: AtomicBool::new(false), state: Mutex::new(state), empty: Condvar::new() }
+        Self { draining: AtomicBool::new(false), state: Mutex::new(state), empty: Condvar::new(), counts }
     }
 
     /// Registers a new connection; nothing, and the connection is closed, during a drain.
-    pub(super) fn register(self: &Arc<Self>, stream: S) -> Option<Live<S>> {
+    pub(super) fn register(self: &Arc<Self>, stream: S) -> Option<Registered<S>> {
         let entry = Arc::new(Entry { stream, idle: AtomicBool::new(false) });
         let mut state = self.lock();
         // Under the lock: a drain that has looked at the connections is not missed.
@@ -61,7 +103,9 @@ impl<S: Stream> Registry<S> {
         let number = state.next;
         state.next += 1;
         state.live.insert(number, Arc::clone(&entry));
-        Some(Live { registry: Arc::clone(self), entry, number })
+        // Relaxed, here and in `drop`: a figure, under the lock.
+        self.counts.connections.store(state.live.len() as u64, Relaxed);
+        Some(Registered { registry: Arc::clone(self), entry, number })
     }
 
     /// True from the beginning of a drain.
@@ -79,7 +123,7 @@ impl<S: Stream> Registry<S> {
         self.draining.store(true, SeqCst);
         for connection in self.lock().live.values() {
             if connection.idle.load(SeqCst) {
-                shut(&connection.stream, Shutdown::Read);
+                connection.stream.end_idle();
             }
         }
     }
@@ -88,7 +132,7 @@ impl<S: Stream> Registry<S> {
     pub(super) fn cut(&self) -> usize {
         let state = self.lock();
         for connection in state.live.values() {
-            shut(&connection.stream, Shutdown::Both);
+            connection.stream.cut();
         }
         state.live.len()
     }
@@ -121,34 +165,43 @@ impl<S: Stream> Registry<S> {
     }
 }
 
-/// Shuts a stream down; one that the client has closed already needs nothing.
-fn shut<S: Stream>(stream: &S, how: Shutdown) {
-    let result: io::Result<()> = stream.shutdown(how);
-    drop(result);
-}
+impl<S: Stream> Live for Registered<S> {
+    type Stream = S;
 
-impl<S: Stream> Live<S> {
-    /// The stream.
-    pub(super) fn stream(&self) -> &S {
+    fn stream(&self) -> &S {
         &self.entry.stream
     }
 
-    /// The connection is about to wait for a new request. False when it must close instead.
-    pub(super) fn enter_idle(&self) -> bool {
-        self.entry.idle.store(true, SeqCst);
-        !self.registry.is_draining()
+    fn is_draining(&self) -> bool {
+        self.registry.is_draining()
     }
 
-    /// The wait is over.
-    pub(super) fn leave_idle(&self) {
+    fn read_first(&self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        let stream = &self.entry.stream;
+        stream.set_read_timeout(timeout)?;
+        self.entry.idle.store(true, SeqCst);
+        if self.registry.is_draining() {
+            // Read what has arrived already, then the end.
+            stream.shutdown(Shutdown::Read)?;
+        }
+        let read = stream.read(buffer);
         self.entry.idle.store(false, SeqCst);
+        read
     }
 }
 
-impl<S> Drop for Live<S> {
+impl<S> Registered<S> {
+    /// What was registered.
+    pub(super) fn entrant(&self) -> &S {
+        &self.entry.stream
+    }
+}
+
+impl<S> Drop for Registered<S> {
     fn drop(&mut self) {
         let mut state = self.registry.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.live.remove(&self.number);
+        self.registry.counts.connections.store(state.live.len() as u64, Relaxed);
         if state.live.is_empty() {
             self.registry.empty.notify_all();
         }

@@ -8,7 +8,7 @@
 
 use rustix::process::{Resource, getrlimit};
 
-use super::process::ProcessStatus;
+use super::address_space::ProcessStatus;
 
 /// What stacks leave free, for the heap, SQLite and the log's index.
 const RESERVE: u64 = 64 << 20;

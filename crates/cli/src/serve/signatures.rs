@@ -3,10 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ed25519_dalek::{Signature, VerifyingKey};
+use ed25519_dalek::{Signature, SignatureError, VerifyingKey};
+use serde::{Deserialize, Serialize};
 
 /// Checks signatures with one public key.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "([u8; 32], bool)", into = "([u8; 32], bool)")]
 pub(super) struct Signatures {
     key: VerifyingKey,
     /// Payments without a signature are refused, too.
@@ -25,6 +27,20 @@ impl FromStr for PublicKey {
         VerifyingKey::from_bytes(&bytes)
             .map(Self)
             .map_err(|error| format!("this is not an Ed25519 public key: {error}"))
+    }
+}
+
+impl TryFrom<([u8; 32], bool)> for Signatures {
+    type Error = SignatureError;
+
+    fn try_from((key, required): ([u8; 32], bool)) -> Result<Self, SignatureError> {
+        Ok(Self { key: VerifyingKey::from_bytes(&key)?, required })
+    }
+}
+
+impl From<Signatures> for ([u8; 32], bool) {
+    fn from(signatures: Signatures) -> Self {
+        (signatures.key.to_bytes(), signatures.required)
     }
 }
 

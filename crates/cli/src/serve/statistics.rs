@@ -1,40 +1,39 @@
-//! `GET /stats`: what the process has used so far, for a client that measures.
+//! `GET /stats`: what the service has used so far, for a client that measures.
 //!
-//! The counters are the process's, so their difference between two requests is what the payments
-//! between them cost, whatever the plan.
+//! The counters are those of all processes that serve connections together, and the ledger's apart, so the difference
+//! between two requests is what the payments between them cost, whatever the plan.
 
 use std::io;
-use std::sync::atomic::Ordering::Relaxed;
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
 use serde::Serialize;
 
-use super::ledger::ReplySlot;
-use super::plan::Stream;
-use super::service::Service;
+use super::family::Family;
+use super::ledger::LedgerState;
 
-/// The reply to `GET /stats`. All count from the start of the process, except `threads` and
-/// `connections`, which are of the moment.
+/// The reply to `GET /stats`. All count from the start of the processes, except `threads` and `connections`, which are of
+/// the moment.
 #[derive(Debug, Serialize)]
 pub(super) struct Statistics {
-    /// CPU time of the process, user and system, in microseconds.
+    /// CPU time of the processes that serve connections, user and system, in microseconds.
     cpu_us: u64,
-    /// The ledger thread's part of it, as of its last group.
+    /// CPU time of the ledger's process.
     ledger_cpu_us: u64,
-    /// Switches of threads that had to wait.
+    /// The part of it of the thread that writes, as of its last group.
+    ledger_writer_cpu_us: u64,
+    /// Switches of threads that had to wait, without the ledger's.
     voluntary_switches: u64,
-    /// Switches of threads whose time was up.
+    /// Switches of threads whose time was up, without the ledger's.
     involuntary_switches: u64,
-    /// The ledger thread's part of both, as of its last group.
+    /// The ledger's switches, both kinds.
     ledger_switches: u64,
-    /// Switches between coroutines, in which the kernel has no part.
+    /// Switches between coroutines, in which the kernel has no part; of other processes than the one that answers, as
+    /// of what they last asked of the ledger.
     coroutine_switches: u64,
-    /// Pages that were mapped without reading a disk.
+    /// Pages that were mapped without reading a disk, without the ledger's.
     minor_faults: u64,
-    /// Pages that had to be read.
+    /// Pages that had to be read, without the ledger's.
     major_faults: u64,
-    /// Threads of the process.
+    /// Threads of the processes that serve connections.
     threads: u64,
     /// Payments on the disk.
     payments_committed: u64,
@@ -49,30 +48,25 @@ pub(super) struct Statistics {
 }
 
 impl Statistics {
-    /// Reads all counters.
-    pub(super) fn collect<S: Stream, R: ReplySlot>(service: &Service<S, R>) -> io::Result<Self> {
-        let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-        let ledger = service.ledger.counters();
+    /// Puts all counters together.
+    pub(super) fn collect(family: &Family, ledger: &LedgerState) -> io::Result<Self> {
+        let (usage, threads) = family.usage()?;
         Ok(Self {
-            cpu_us: unsigned((usage.user_time() + usage.system_time()).num_microseconds()),
-            ledger_cpu_us: ledger.cpu_us.load(Relaxed),
-            voluntary_switches: unsigned(usage.voluntary_context_switches()),
-            involuntary_switches: unsigned(usage.involuntary_context_switches()),
-            ledger_switches: ledger.switches.load(Relaxed),
-            coroutine_switches: ropewalk::inspect::statistics().coroutine_switches,
-            minor_faults: unsigned(usage.minor_page_faults()),
-            major_faults: unsigned(usage.major_page_faults()),
-            threads: service.process.threads()?,
-            payments_committed: ledger.payments.load(Relaxed),
-            groups: ledger.groups.load(Relaxed),
-            failed_groups: ledger.failed_groups.load(Relaxed),
-            connections: service.registry.len() as u64,
-            transient_accept_errors: service.transient_accept_errors.load(Relaxed),
+            cpu_us: usage.cpu_us,
+            ledger_cpu_us: ledger.cpu_us,
+            ledger_writer_cpu_us: ledger.writer_cpu_us,
+            voluntary_switches: usage.voluntary_switches,
+            involuntary_switches: usage.involuntary_switches,
+            ledger_switches: ledger.switches,
+            coroutine_switches: ledger.reported.coroutine_switches,
+            minor_faults: usage.minor_faults,
+            major_faults: usage.major_faults,
+            threads,
+            payments_committed: ledger.payments,
+            groups: ledger.groups,
+            failed_groups: ledger.failed_groups,
+            connections: ledger.reported.connections,
+            transient_accept_errors: ledger.reported.accept_errors,
         })
     }
-}
-
-/// The kernel's counters are signed and never negative.
-fn unsigned(count: i64) -> u64 {
-    count.unsigned_abs()
 }

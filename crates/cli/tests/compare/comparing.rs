@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::support::{assert_empty, ropewalk};
 
 #[test]
-fn quick_compares_both_plans_and_writes_json_and_report() {
+fn quick_compares_all_plans_and_writes_json_and_report() {
     let databases = tempfile::tempdir().unwrap();
     let files = tempfile::tempdir().unwrap();
     let (json, report) = (files.path().join("out.json"), files.path().join("report.html"));
@@ -18,10 +18,15 @@ fn quick_compares_both_plans_and_writes_json_and_report() {
     .end();
     ended.assert_code(0);
     for text in [
+        "1/1      10 process ",
         "1/1      10 thread",
         "1/1      10 coroutine",
+        "1/1      10 proc+coro",
+        "1/1      60 process ",
         "1/1      60 thread",
         "1/1      60 coroutine",
+        "1/1      60 proc+coro",
+        "proc+coro: process+coroutine",
         "payments/s",
         "limited by",
         "switch",
@@ -38,12 +43,12 @@ fn quick_compares_both_plans_and_writes_json_and_report() {
     assert_empty(databases.path());
 
     let json: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
-    assert_eq!(json["schema"], 1);
-    assert_eq!(json["cells"].as_array().unwrap().len(), 4);
+    assert_eq!(json["schema"], 2);
+    assert_eq!(json["cells"].as_array().unwrap().len(), 8);
     for cell in json["cells"].as_array().unwrap() {
         assert_measured(cell);
     }
-    assert_eq!(json["rows"].as_array().unwrap().len(), 4);
+    assert_eq!(json["rows"].as_array().unwrap().len(), 8);
     assert!(json["in_short"].as_str().unwrap().starts_with("In short:"));
 
     let page = std::fs::read_to_string(report).unwrap();
@@ -69,7 +74,16 @@ fn assert_measured(cell: &Value) {
         assert!(outcome["figures"][figure].as_f64().is_some_and(|value| value > 0.0), "{figure}: {cell}");
     }
     let switches = outcome["figures"]["coroutine_switches"].as_f64().unwrap();
-    assert_eq!(switches > 0.1, cell["plan"] == "coroutine", "{switches}: {cell}");
+    let plan = cell["plan"].as_str().unwrap();
+    assert_eq!(switches > 0.1, plan.ends_with("coroutine"), "{switches}: {cell}");
+    let users = cell["users"].as_u64().unwrap();
+    let processes = outcome["memory"]["processes"].as_u64().unwrap();
+    match plan {
+        // The service, the ledger, and a process for each connection: the users' and the one that asks.
+        "process" => assert_eq!(processes, 2 + users + 1, "{cell}"),
+        "process+coroutine" => assert!(processes > 2, "{cell}"),
+        _ => assert_eq!(processes, 2, "{cell}"),
+    }
     let (books, answers) = (&outcome["books"], &outcome["load"]["answers"]);
     assert_eq!(books["fault_count"], 0, "{cell}");
     assert_eq!(books["acknowledged"], answers["accepted"]);
@@ -104,4 +118,22 @@ fn the_thread_plan_is_held_against_plain_std_in_pairs() {
     ended.assert_code(0).assert_says("Server CPU per request against std threads in the same round");
     ended.assert_says("confidence, 2 pairs").assert_says("confidence, 4 pairs");
     ended.assert_says("2/2");
+}
+
+#[test]
+fn verbose_lists_the_processes_of_each_cell() {
+    let databases = tempfile::tempdir().unwrap();
+    let ended = ropewalk(&format!(
+        "compare --quick --verbose --plans process,thread --users 20 --dir {}",
+        databases.path().display()
+    ))
+    .end();
+    ended.assert_code(0);
+    for text in ["parent", "stat", "files", "switches", " service ", " ledger ", " connection "] {
+        ended.assert_says(text);
+    }
+    // Of 21 connections the first 16 are shown.
+    ended.assert_says("and 5 more like these");
+    let service = ended.stdout.lines().filter(|line| line.contains(" service ")).count();
+    assert_eq!(service, 2, "one in each cell: {}", ended.stdout);
 }

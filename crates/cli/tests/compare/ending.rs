@@ -51,15 +51,21 @@ fn a_reader_that_goes_away_ends_the_run_without_noise() {
 }
 
 #[test]
-fn children_do_not_outlive_a_killed_comparison() {
+fn nobody_outlives_a_killed_comparison() {
     let databases = tempfile::tempdir().unwrap();
     let run = ropewalk(&format!(
-        "compare --plans coroutine --users 5 --warmup 60 --dir {}",
+        "compare --plans process --users 5 --warmup 60 --dir {}",
         databases.path().display()
     ));
     run.wait_for_child("load");
     let both = children(run.pid());
     assert_eq!(both.len(), 2, "server and users");
+    let server = run.wait_for_child("serve");
+    // The ledger, the users' connections and the one that asks.
+    let all = until("all processes are there", || {
+        let theirs = children(server);
+        (theirs.len() == 7).then(|| [both.clone(), theirs].concat())
+    });
     run.signal(Signal::KILL);
-    until("both children end", || both.iter().all(|&child| !is_running(child)).then_some(()));
+    until("all of them end", || all.iter().all(|&child| !is_running(child)).then_some(()));
 }

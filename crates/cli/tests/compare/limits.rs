@@ -17,7 +17,7 @@ fn too_few_descriptors_are_a_row_with_a_reason() {
     ended.assert_code(0).assert_says("228 descriptors needed, the hard limit is 200");
     ended.assert_says("ulimit -n 228").assert_says("Speed");
     let before = ended.stdout.split("1/1").next().unwrap();
-    assert!(before.contains("100 std threads cannot run here: 228 descriptors"), "{before}");
+    assert!(before.contains("100 std threads will not be run: 228 descriptors"), "{before}");
 }
 
 #[test]
@@ -31,4 +31,18 @@ fn threads_that_the_memory_limit_does_not_hold_are_a_row_with_a_reason() {
     ended.assert_code(0).assert_says("not run: with --memory 4G, thread creation failed at ");
     ended.assert_says("1/1      60 coroutine").assert_says("--plans coroutine");
     assert!(ended.last_line().starts_with("In short: 60 users under coroutine"), "{}", ended.last_line());
+}
+
+#[test]
+fn more_processes_than_asked_for_are_a_row_with_an_estimate() {
+    let databases = tempfile::tempdir().unwrap();
+    let ended = ropewalk(&format!(
+        "compare --quick --plans process,coroutine --users 10,30 --process-users 20 --dir {}",
+        databases.path().display()
+    ))
+    .end();
+    ended.assert_code(0).assert_says("30 processes will not be run: 30 processes would take about ");
+    ended.assert_says("--process-users 30").assert_says("1/1      10 process");
+    ended.assert_says("1/1      30 coroutine");
+    assert!(!ended.stdout.contains("BROKEN"), "{}", ended.stdout);
 }

@@ -80,12 +80,41 @@ on_each_plan! {
         assert_eq!(client.pay("a", 1, 2, 1).status, 200);
         let statistics = client.get("/stats").json();
         for (name, least) in [
-            ("cpu_us", 1), ("ledger_cpu_us", 0), ("voluntary_switches", 1), ("involuntary_switches", 0),
-            ("ledger_switches", 0), ("coroutine_switches", u64::from(plan == "coroutine")),
+            ("cpu_us", 1), ("ledger_cpu_us", 1), ("ledger_writer_cpu_us", 1), ("voluntary_switches", 1),
+            ("involuntary_switches", 0), ("ledger_switches", 1),
+            ("coroutine_switches", u64::from(plan.ends_with("coroutine"))),
             ("minor_faults", 1), ("major_faults", 0), ("threads", 3), ("payments_committed", 1),
             ("groups", 1), ("connections", 1), ("transient_accept_errors", 0),
         ] {
             assert!(statistics[name].as_u64().is_some_and(|count| count >= least), "{name}: {statistics}");
+        }
+    }
+
+    fn the_processes_of_the_service_are_listed(plan) {
+        let server = Server::start(plan, &[]);
+        let mut client = server.connect();
+        assert_eq!(client.pay("a", 1, 2, 1).status, 200);
+        let blocks = client.get("/processes").json();
+        let blocks = blocks.as_array().expect("a list");
+        let roles: Vec<&str> = blocks.iter().filter_map(|block| block["role"].as_str()).collect();
+        let service = i64::from(server.pid().as_raw_nonzero().get());
+        assert_eq!((roles.first(), roles.last()), (Some(&"service"), Some(&"ledger")));
+        let serving = match plan {
+            "process" => "connection",
+            "process+coroutine" => "worker",
+            _ => "",
+        };
+        assert!(roles[1..roles.len() - 1].iter().all(|role| *role == serving), "{roles:?}");
+        assert_eq!(roles.len() > 2, !serving.is_empty(), "{roles:?}");
+        assert_eq!(blocks[0]["pid"], service);
+        for block in blocks {
+            assert!(block["pid"] == service || block["parent"] == service, "{block}");
+            assert!(block["state"].as_str().is_some_and(|state| "RSD".contains(state)), "{block}");
+            for figure in ["threads", "resident_bytes", "proportional_bytes", "page_tables_bytes",
+                           "reserved_bytes", "descriptors"] {
+                assert!(block[figure].as_u64().is_some_and(|figure| figure > 0), "{figure}: {block}");
+            }
+            assert!(block["usage"]["minor_faults"].as_u64().is_some_and(|faults| faults > 0), "{block}");
         }
     }
 

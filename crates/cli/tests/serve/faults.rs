@@ -5,19 +5,20 @@ use std::collections::HashSet;
 use std::fs;
 use std::process::Command;
 
-use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-use crate::support::{Books, Client, Server, on_each_plan, until};
+use crate::support::{Books, Client, Server, on_each_plan, on_each_plan_in_one_process, until};
 
-/// Sets a soft limit of a running server. Its hard limit is what this process has, too.
-fn limit(server: &Server, resource: Resource, current: Option<u64>) {
+/// Sets a soft limit of a running process. Its hard limit is what this process has, too.
+fn limit(process: Pid, resource: Resource, current: Option<u64>) {
     let limit = Rlimit { current, ..getrlimit(resource) };
-    prlimit(Some(server.pid()), resource, limit).expect("the limit is set");
+    prlimit(Some(process), resource, limit).expect("the limit is set");
 }
 
 on_each_plan! {
     fn a_full_disk_is_answered_with_503_and_loses_nothing(plan) {
         let server = Server::start(plan, &[]);
+        let ledger = server.ledger();
         let mut client = server.connect();
         let (mut acknowledged, mut refused) = (HashSet::new(), HashSet::new());
         let mut pay = |client: &mut Client, number: usize| {
@@ -39,7 +40,7 @@ on_each_plan! {
         // No file may grow any more: the kernel says EFBIG in the middle of a write.
         let log = server.database().with_extension("db-wal");
         let size = fs::metadata(&log).expect("the log is there").len();
-        limit(&server, Resource::Fsize, Some(size + 10_000));
+        limit(ledger, Resource::Fsize, Some(size + 10_000));
         let mut number = 10;
         while pay(&mut client, number) == 200 {
             number += 1;
@@ -51,7 +52,7 @@ on_each_plan! {
         assert_eq!(client.get("/health").status, 200);
         assert!(client.get("/stats").number("failed_groups") >= 2);
 
-        limit(&server, Resource::Fsize, None);
+        limit(ledger, Resource::Fsize, None);
         for number in number + 2..number + 20 {
             assert_eq!(pay(&mut client, number), 200, "the disk has room again");
         }
@@ -60,12 +61,16 @@ on_each_plan! {
         assert_eq!(keys, acknowledged, "not one of {refused:?}");
     }
 
+}
+
+// Where connections have processes, each has limits of its own: those of what starts them are in `processes`.
+on_each_plan_in_one_process! {
     fn running_out_of_descriptors_is_survived(plan) {
         let server = Server::start(plan, &[]);
         let mut first = server.connect();
         assert_eq!(first.get("/health").status, 200);
         let open = fs::read_dir(format!("/proc/{}/fd", server.pid().as_raw_nonzero())).expect("descriptors").count();
-        limit(&server, Resource::Nofile, Some(open as u64 + 5));
+        limit(server.pid(), Resource::Nofile, Some(open as u64 + 5));
         // The kernel connects them; the server can accept only some.
         let mut clients: Vec<Client> = (0..20).map(|_| server.connect()).collect();
         until("descriptors are short", || first.get("/stats").number("transient_accept_errors") > 0);

@@ -26,9 +26,9 @@ enum Event {
     /// The log was synced.
     Synced,
     /// A request with this key arrived on this socket.
-    Request(u32, String),
+    Request(String, String),
     /// A reply began to leave through this socket.
-    Reply(u32),
+    Reply(String),
 }
 
 /// The length of a frame's header in SQLite's write-ahead log.
@@ -75,7 +75,7 @@ impl Trace {
         if ["sendto(", "write(", "sendmsg("].iter().any(|name| call.starts_with(name)) {
             let bytes = data(call);
             if bytes.starts_with(b"HTTP/1.1 200") {
-                self.events.push(Event::Reply(descriptor(call)));
+                self.events.push(Event::Reply(socket(call)));
             }
         }
     }
@@ -100,17 +100,16 @@ impl Trace {
         } else if ["recvfrom(", "read(", "recvmsg("].iter().any(|name| call.starts_with(name)) {
             let bytes = data(call);
             if let Some(key) = key(&bytes) {
-                self.events.push(Event::Request(descriptor(call), key));
+                self.events.push(Event::Request(socket(call), key));
             }
         }
     }
 }
 
-/// The number of the descriptor, as in `sendto(7<socket:[1]>`.
-fn descriptor(call: &str) -> u32 {
-    let digits = call.split_once('(').map_or("", |(_, rest)| rest);
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    digits[..end].parse().expect("a descriptor")
+/// The name of the socket, as in `sendto(7<socket:[1]>`: its number is another one in another process.
+fn socket(call: &str) -> String {
+    let rest = call.split_once('<').map_or("", |(_, rest)| rest);
+    rest.split_once('>').expect("a socket").0.to_owned()
 }
 
 /// The bytes of a call's first string, which `-xx` writes as `\x..` throughout.
@@ -133,7 +132,7 @@ fn check(events: &[Event]) -> usize {
     let mut written: Vec<String> = Vec::new();
     let mut committed: Vec<String> = Vec::new();
     let mut durable: HashMap<String, usize> = HashMap::new();
-    let mut asked: HashMap<u32, String> = HashMap::new();
+    let mut asked: HashMap<String, String> = HashMap::new();
     let (mut commits_with_next_page, mut proven) = (false, 0);
     for (number, event) in events.iter().enumerate() {
         match event {
@@ -156,7 +155,7 @@ fn check(events: &[Event]) -> usize {
                 }
             }
             Event::Request(socket, key) => {
-                asked.insert(*socket, key.clone());
+                asked.insert(socket.clone(), key.clone());
             }
             Event::Reply(socket) => {
                 if let Some(key) = asked.remove(socket) {

@@ -9,3 +9,4 @@ mod drain;
 mod faults;
 mod http;
 mod log_order;
+mod processes;

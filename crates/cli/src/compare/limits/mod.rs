@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use kernel::Limits;
 
 use crate::compare::plan::Plan;
+use crate::format;
 use crate::size::Size;
 
 /// Why the machine cannot run a cell.
@@ -33,15 +34,17 @@ pub(crate) struct Need {
     plan: Plan,
     users: u64,
     thread_stack: u64,
+    process_users: u64,
 }
 
 /// Descriptors, threads and ports that a process needs besides those of the users.
 const SPARE: u64 = 128;
 
 /// Memory that a user costs at most on both sides: buffers, sockets, stacks, page tables. Generous: measured are
-/// some 50 KiB for a thread and 20 KiB for a coroutine.
+/// some 50 KiB for a thread, 20 KiB for a coroutine and a good MiB for a process.
 const THREAD_BYTES: u64 = 96 * 1024;
 const COROUTINE_BYTES: u64 = 48 * 1024;
+const PROCESS_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Memory that the two processes take whatever the number of users.
 const BASE_BYTES: u64 = 128 * 1024 * 1024;
@@ -51,16 +54,33 @@ const MEMORY_PART: f64 = 0.7;
 
 impl Need {
     /// What so many users under `plan` need.
-    pub(crate) fn new(plan: Plan, users: u32, thread_stack: Size) -> Self {
-        Self { plan, users: users.into(), thread_stack: thread_stack.bytes() }
+    pub(crate) fn new(plan: Plan, users: u32, thread_stack: Size, process_users: u32) -> Self {
+        Self {
+            plan,
+            users: users.into(),
+            thread_stack: thread_stack.bytes(),
+            process_users: process_users.into(),
+        }
     }
 
+    /// In the process that has most of them. Where each connection has a process that is the one which starts them: it
+    /// has the connection, a descriptor of its process and a control socket.
     fn descriptors(&self) -> u64 {
-        self.users + SPARE
+        let each = if self.plan == Plan::Process { 3 } else { 1 };
+        each * self.users + SPARE
     }
 
+    /// In the whole system: the server's and the client's, and those of the processes that serve a connection each, with
+    /// the other end of the control socket and both ends of a socket to the ledger.
+    fn open_files(&self) -> u64 {
+        let each = if self.plan == Plan::Process { 8 } else { 2 };
+        each * self.users + 2 * SPARE
+    }
+
+    /// Threads; a process has one at least.
     fn threads(&self) -> u64 {
-        if self.plan.is_threads() { self.users + SPARE } else { SPARE }
+        let one_each = self.plan.is_threads() || self.plan == Plan::Process;
+        if one_each { self.users + SPARE } else { SPARE }
     }
 
     /// A thread's stack and its guard are a mapping each. Coroutines share a few.
@@ -69,7 +89,11 @@ impl Need {
     }
 
     fn memory_bytes(&self) -> u64 {
-        let each = if self.plan.is_threads() { THREAD_BYTES } else { COROUTINE_BYTES };
+        let each = match self.plan {
+            Plan::Process => PROCESS_BYTES,
+            Plan::Thread | Plan::Std => THREAD_BYTES,
+            Plan::Coroutine | Plan::ProcessCoroutine => COROUTINE_BYTES,
+        };
         BASE_BYTES + self.users * each
     }
 
@@ -84,6 +108,20 @@ impl Need {
             .or_else(|| self.thread_obstacle(limits))
             .or_else(|| self.memory_obstacle(limits))
             .or_else(|| self.port_obstacle(limits))
+            .or_else(|| self.patience_obstacle())
+    }
+
+    /// What could be run, and is not unless it is asked for.
+    fn patience_obstacle(&self) -> Option<Obstacle> {
+        let Self { plan, users, process_users, .. } = *self;
+        (plan == Plan::Process && users > process_users).then(|| Obstacle {
+            reason: format!(
+                "{} processes would take about {} of memory, and some milliseconds each to start",
+                format::thousands(users),
+                format::bytes(self.memory_bytes() as f64)
+            ),
+            mend: format!("--process-users {users}"),
+        })
     }
 
     fn descriptor_obstacle(&self, limits: &Limits) -> Option<Obstacle> {
@@ -97,10 +135,10 @@ impl Need {
                 mend: format!("ulimit -n {need} (as root), or docker run --ulimit nofile={need}"),
             });
         }
-        // Server and client have one each.
-        below(limits.system_files, 2 * need).map(|have| Obstacle {
-            reason: format!("{} open files needed, the system has room for {have}", 2 * need),
-            mend: format!("sysctl -w fs.file-max={}", round_up(limits.system_files_max, 2 * need)),
+        let need = self.open_files();
+        below(limits.system_files, need).map(|have| Obstacle {
+            reason: format!("{need} open files needed, the system has room for {have}"),
+            mend: format!("sysctl -w fs.file-max={}", round_up(limits.system_files_max, need)),
         })
     }
 
@@ -212,7 +250,7 @@ mod tests {
     fn obstacle(plan: Plan, users: u32, change: impl FnOnce(&mut Limits)) -> Option<Obstacle> {
         let mut limits = roomy();
         change(&mut limits);
-        Need::new(plan, users, Size::from_bytes(4 << 20)).obstacle(&limits)
+        Need::new(plan, users, Size::from_bytes(4 << 20), 1_000).obstacle(&limits)
     }
 
     fn assert_obstacle(found: Option<Obstacle>, reason: &str, mend: &str) {
@@ -223,9 +261,10 @@ mod tests {
 
     #[test]
     fn a_roomy_machine_runs_ten_thousand_under_every_plan() {
-        for plan in [Plan::Coroutine, Plan::Thread, Plan::Std] {
+        for plan in [Plan::Coroutine, Plan::Thread, Plan::ProcessCoroutine, Plan::Std] {
             assert_eq!(obstacle(plan, 10_000, |_| {}), None, "{plan}");
         }
+        assert_eq!(obstacle(Plan::Process, 1_000, |_| {}), None);
     }
 
     #[test]
@@ -281,6 +320,48 @@ mod tests {
             "5000 are in net.ipv4.ip_local_port_range",
             "sysctl -w net.ipv4.ip_local_port_range",
         );
+    }
+
+    #[test]
+    fn processes_need_a_descriptor_a_control_socket_and_memory_each() {
+        let process = |change: fn(&mut Limits)| obstacle(Plan::Process, 1_000, change);
+        assert_obstacle(
+            process(|limits| limits.descriptors = Some(3_000)),
+            "3128 descriptors",
+            "ulimit -n 3128",
+        );
+        assert_obstacle(
+            process(|limits| limits.system_files = Some(8_000)),
+            "8256 open files",
+            "fs.file-max",
+        );
+        assert_obstacle(
+            process(|limits| limits.pids = Some(1_000)),
+            "kernel.pid_max leaves 1000",
+            "pid_max=",
+        );
+        assert_obstacle(
+            process(|limits| limits.control_group_pids = Some(1_000)),
+            "pids.max of the control group leaves 1000",
+            "--pids-limit 1128",
+        );
+        assert_obstacle(
+            process(|limits| limits.user_processes = Some(900)),
+            "this user may have 900",
+            "ulimit -u",
+        );
+        assert_obstacle(
+            process(|limits| limits.memory_free = Some(2 << 30)),
+            "2128 MiB of memory",
+            "fewer --users",
+        );
+    }
+
+    #[test]
+    fn more_processes_than_are_quickly_started_have_to_be_asked_for() {
+        assert_obstacle(obstacle(Plan::Process, 1_001, |_| {}), "1,001 processes", "--process-users 1001");
+        let asked = Need::new(Plan::Process, 5_000, Size::from_bytes(4 << 20), 5_000);
+        assert_eq!(asked.obstacle(&roomy()), None);
     }
 
     #[test]

@@ -72,7 +72,9 @@ fn memory(comparison: &Comparison) -> String {
 /// Names that fit beside a plot.
 fn short_name(plan: Plan) -> &'static str {
     match plan {
+        Plan::Process => "process",
         Plan::Coroutine => "corout.",
+        Plan::ProcessCoroutine => "proc+co.",
         Plan::Thread => "thread",
         Plan::Std => "std",
     }
@@ -151,8 +153,8 @@ fn series(comparison: &Comparison, plan: Plan, pick: Pick, label: fn(f64) -> Str
         })
     };
     Series {
-        name: plan.name().to_owned(),
-        class: plan.name().to_owned(),
+        name: plan.short_name().to_owned(),
+        class: plan.class().to_owned(),
         dashed: false,
         shift: shift(comparison, plan),
         dots: true,
@@ -179,8 +181,8 @@ fn distribution(comparison: &Comparison, users: u32) -> Option<String> {
         .plans
         .iter()
         .map(|&plan| Series {
-            name: plan.name().to_owned(),
-            class: plan.name().to_owned(),
+            name: plan.short_name().to_owned(),
+            class: plan.class().to_owned(),
             dashed: false,
             shift: 0.0,
             dots: false,

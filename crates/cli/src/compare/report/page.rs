@@ -15,7 +15,7 @@ use crate::report::{Page, facts, note};
 pub(crate) fn page(comparison: &Comparison) -> String {
     let title = comparison.in_short.trim_start_matches("In short: ");
     let mut page = Page::new(
-        "Ropewalk: threads and coroutines compared",
+        "Ropewalk: processes, threads and coroutines compared",
         &format!("Ropewalk {} \u{b7} {}", comparison.machine.version, comparison.machine.started),
         &capitalised(title),
         &lead(comparison),
@@ -44,7 +44,7 @@ fn lead(comparison: &Comparison) -> String {
         "{} people at once against the same service on a real database, served by {}. Every payment was checked in the \
          books afterwards.",
         users.collect::<Vec<_>>().join(", "),
-        plans.collect::<Vec<_>>().join(" and by ")
+        plans.collect::<Vec<_>>().join(", by ")
     )
 }
 
@@ -135,7 +135,7 @@ fn method(comparison: &Comparison) -> String {
         ("Method", table::method_line(&comparison.method)),
         (
             "Fairness",
-            "The server is a fresh process on a fresh database for every cell. The users are another process, the same \
+            "The server is fresh, on a fresh database, for every cell; its ledger is a process of its own under every plan. The users are another process, the same \
              program for every plan, and share the machine with the server. Rounds are interleaved, and the plans take \
              turns to go first. The payment clock starts when all users are connected and the warm-up is over; each user \
              pays again when the last payment is answered."

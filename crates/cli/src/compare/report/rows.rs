@@ -89,8 +89,8 @@ fn table(comparison: &Comparison, columns: &[Column]) -> String {
     html += "</tr></thead>\n<tbody>\n";
     for row in &comparison.rows {
         let users = format::thousands(row.users.into());
-        let plan = row.plan.name();
-        let _ = write!(html, "<tr><td>{users}</td><td class=\"left {plan}\">{plan}</td>");
+        let (plan, colour) = (row.plan.name(), row.plan.class());
+        let _ = write!(html, "<tr><td>{users}</td><td class=\"left {colour}\">{plan}</td>");
         if row.rounds == 0 {
             let _ = write!(html, "<td class=\"left\" colspan=\"{}\">{}</td>", columns.len(), not_run(row));
         } else {
@@ -116,9 +116,10 @@ fn notes(comparison: &Comparison) -> String {
     let noun = comparison.method.work.noun();
     format!(
         "<p class=\"note\">Medians of the rounds. CPU, switches and faults are per {noun}, the server's without its \
-         ledger thread. <em>same</em>: the spreads overlap, so there is no difference; ~: a single round, which proves \
-         nothing. A percentile is shown with ten answers or more beyond it. Memory touched: peak of resident memory, \
-         page tables and kernel stacks. Addresses reserved: peak of the address space.</p>\n"
+         ledger. <em>same</em>: the spreads overlap, so there is no difference; ~: a single round, which proves \
+         nothing. A percentile is shown with ten answers or more beyond it. Memory touched: of all processes of \
+         the server under load, the ledger's too: PSS (what several share counts once), page tables and kernel stacks. \
+         Addresses reserved: their address spaces.</p>\n"
     )
 }
 
@@ -135,10 +136,10 @@ fn pairs(comparison: &Comparison) -> String {
     for pair in &comparison.pairs {
         let interval = &pair.cpu_ratio;
         let users = pair.users.map_or_else(|| "all".to_owned(), |users| format::thousands(users.into()));
-        let plan = pair.plan.name();
+        let (plan, colour) = (pair.plan.name(), pair.plan.class());
         let _ = writeln!(
             html,
-            "<tr><td>{users}</td><td class=\"left {plan}\">{plan}</td><td>{:.3}</td><td>{:.3} to {:.3}</td>\
+            "<tr><td>{users}</td><td class=\"left {colour}\">{plan}</td><td>{:.3}</td><td>{:.3} to {:.3}</td>\
              <td>{:.0} %</td><td>{}</td></tr>",
             interval.median,
             interval.low,

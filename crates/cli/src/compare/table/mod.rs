@@ -9,7 +9,7 @@ use crate::compare::limits::Obstacle;
 use crate::compare::machine::Machine;
 use crate::compare::plan::Plan;
 use crate::compare::result::{Cell, Figures, Method, Outcome, Pair, Row};
-use crate::compare::rows::baseline;
+use crate::compare::rows::{baseline, measurement};
 use crate::compare::statistics::{Ratio, Spread};
 use crate::compare::verdict::Verdict;
 use crate::format;
@@ -66,7 +66,7 @@ pub(crate) fn method_line(method: &Method) -> String {
 /// A row that will be empty, before the run.
 pub(crate) fn foreseen(plan: Plan, users: u32, obstacle: &Obstacle) -> String {
     let name = format!("{} {}", format::thousands(users.into()), plan.plural());
-    wrap(&format!("{name} cannot run here: {obstacle}"), "  ")
+    wrap(&format!("{name} will not be run: {obstacle}"), "  ")
 }
 
 /// One cell, as soon as it is there.
@@ -76,7 +76,7 @@ pub(crate) fn cell_line(cell: &Cell, method: &Method) -> String {
         cell.round,
         method.rounds,
         format::thousands(cell.users.into()),
-        cell.plan
+        cell.plan.short_name()
     );
     match &cell.outcome {
         Outcome::Measured(measurement) => {
@@ -98,6 +98,43 @@ pub(crate) fn cell_line(cell: &Cell, method: &Method) -> String {
     }
 }
 
+/// The processes of a cell while its users paid; of a kind that has many, the first few.
+pub(crate) fn processes(cell: &Cell) -> String {
+    let Some(measurement) = measurement(cell) else { return String::new() };
+    let mut table = table(&[
+        ("    pid", Right),
+        ("parent", Right),
+        ("what", Left),
+        ("stat", Left),
+        ("threads", Right),
+        ("memory", Right),
+        ("reserved", Right),
+        ("files", Right),
+        ("CPU", Right),
+        ("switches", Right),
+    ]);
+    for block in &measurement.load.processes {
+        let usage = &block.usage;
+        table.add_row([
+            block.pid.to_string(),
+            block.parent.to_string(),
+            block.role.clone(),
+            block.state.clone(),
+            format::thousands(block.threads),
+            format::bytes(block.touched_bytes() as f64),
+            format::bytes(block.reserved_bytes as f64),
+            format::thousands(block.descriptors),
+            format::time(usage.cpu_us as f64),
+            format::thousands(usage.voluntary_switches + usage.involuntary_switches),
+        ]);
+    }
+    let all = measurement.memory.map_or(0, |memory| memory.processes);
+    let more = all.saturating_sub(measurement.load.processes.len() as u64);
+    let rest =
+        if more > 0 { format!("and {} more like these\n", format::thousands(more)) } else { String::new() };
+    show(&table) + &rest + "\n"
+}
+
 /// The three tables with their notes; only the notes when there is nothing to show in a table.
 pub(crate) fn tables(method: &Method, rows: &[Row]) -> String {
     if rows.iter().all(|row| row.rounds == 0) {
@@ -108,10 +145,10 @@ pub(crate) fn tables(method: &Method, rows: &[Row]) -> String {
         format!("\nSpeed (median of the rounds; latencies in milliseconds)\n{}", speed(method, rows));
     let _ = write!(
         text,
-        "\nCost of a {noun} (CPU in microseconds; the ledger thread has its own column)\n{}",
+        "\nCost of a {noun} (CPU in microseconds; the ledger has its own column)\n{}",
         cost(method, rows)
     );
-    let _ = write!(text, "\nMemory of the server, and the books\n{}", memory(rows));
+    let _ = write!(text, "\nMemory of the server's processes, and the books\n{}", memory(rows));
     text + &notes(rows)
 }
 
@@ -216,7 +253,14 @@ fn notes(rows: &[Row]) -> String {
     if rows.iter().any(|row| row.rounds > 0 && row.figures.p999_us.is_none()) {
         text += "-: fewer than ten answers lie beyond this percentile.\n";
     }
-    text += "touched: peak of resident memory, page tables and kernel stacks.\nreserved: peak of the address space.\n";
+    text += &wrap(
+        "touched: memory of all its processes under load, the ledger's too: PSS (what several share counts once), page \
+         tables and kernel stacks. reserved: their address spaces.",
+        "",
+    );
+    if rows.iter().any(|row| row.plan == Plan::ProcessCoroutine) {
+        text += "proc+coro: process+coroutine, a few processes with coroutines in each.\n";
+    }
     text + &reasons(rows)
 }
 
@@ -295,7 +339,7 @@ pub(crate) fn pairs(method: &Method, pairs: &[Pair]) -> String {
                 interval.values
             )
         };
-        let _ = writeln!(text, "{users:>7} {:<9} {:.3}  ({sure})", pair.plan, interval.median);
+        let _ = writeln!(text, "{users:>7} {:<9} {:.3}  ({sure})", pair.plan.short_name(), interval.median);
         if pair.users.is_none() && interval.is_within(CONTROL_TOLERANCE) {
             let _ = writeln!(
                 text,
@@ -331,7 +375,7 @@ fn fill(table: &mut Table, rows: &[Row], figures: impl Fn(&Row) -> Vec<String>) 
         let users =
             if before == Some(row.users) { String::new() } else { format::thousands(row.users.into()) };
         before = Some(row.users);
-        table.add_row([users, row.plan.to_string()].into_iter().chain(figures(row)));
+        table.add_row([users, row.plan.short_name().to_owned()].into_iter().chain(figures(row)));
     }
 }
 

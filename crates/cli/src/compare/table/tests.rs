@@ -1,8 +1,9 @@
 //! What a reader sees.
 
 use super::*;
+use crate::block::Block;
 use crate::compare::limits::Obstacle;
-use crate::compare::plan::Plan::{Coroutine, Std, Thread};
+use crate::compare::plan::Plan::{Coroutine, ProcessCoroutine, Std, Thread};
 use crate::compare::result::Comparison;
 use crate::compare::sample;
 use crate::text::WIDTH;
@@ -13,8 +14,9 @@ fn comparison() -> Comparison {
         (10, Coroutine, 5_010.0, 39.9),
         (10_000, Thread, 10_000.0, 60.0),
         (10_000, Coroutine, 20_000.0, 30.0),
+        (10_000, ProcessCoroutine, 20_100.0, 31.0),
     ]);
-    sample::comparison(sample::method(&[Thread, Coroutine], &[10, 10_000]), cells)
+    sample::comparison(sample::method(&[Thread, Coroutine, ProcessCoroutine], &[10, 10_000]), cells)
 }
 
 fn all(comparison: &Comparison) -> String {
@@ -51,6 +53,30 @@ fn everything_fits_into_80_columns() {
         row.figures.server_cpu_us = Some(Spread { median: 1_234.0, low: 12.0, high: 2_345.0, rounds: 3 });
     }
     assert_narrow(&tables(&comparison.method, &comparison.rows));
+}
+
+#[test]
+fn the_processes_of_a_cell_fit_too() {
+    let mut comparison = comparison();
+    let Outcome::Measured(measurement) = &mut comparison.cells[0].outcome else { unreachable!() };
+    let mut widest = Block {
+        role: "connection".to_owned(),
+        pid: 4_194_303,
+        parent: 4_194_302,
+        state: "S".to_owned(),
+        threads: 10_006,
+        proportional_bytes: 999 << 20,
+        reserved_bytes: 39 << 30,
+        descriptors: 10_128,
+        ..Block::default()
+    };
+    widest.usage.cpu_us = 123_456_789;
+    widest.usage.voluntary_switches = 9_999_999;
+    measurement.load.processes = vec![widest];
+    measurement.memory = Some(crate::compare::measure::Memory { processes: 1_003, ..Default::default() });
+    let text = processes(&comparison.cells[0]);
+    assert_narrow(&text);
+    assert!(text.contains("4194303") && text.contains("and 1,002 more like these"), "{text}");
 }
 
 #[test]

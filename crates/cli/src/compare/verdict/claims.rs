@@ -25,8 +25,10 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Verdict> {
         switching(evidence),
         coroutine_memory(evidence),
         fit_in_the_server(evidence),
+        too_heavy(evidence),
         few_users(evidence),
         advantage_grows(evidence),
+        processes_with_coroutines(evidence),
     ];
     verdicts.push(match evidence.method.work {
         Work::Cpu => cpu_bound(evidence),
@@ -224,6 +226,101 @@ fn fit_in_the_server(evidence: &Evidence<'_>) -> Verdict {
             round(reserved)
         )),
         (None, None) => needs_memory_rows("each plan"),
+    };
+    verdict(claim, found)
+}
+
+/// "Processes are too heavy, hence threads; threads are still too heavy, hence coroutines."
+fn too_heavy(evidence: &Evidence<'_>) -> Verdict {
+    let claim = "Processes are too heavy, so there are threads; these too, so there are coroutines.";
+    let touched = |plan| evidence.per_user(plan, |f| f.touched_bytes);
+    let memory = evidence
+        .threads()
+        .and_then(|threads| Some([touched(Plan::Process)?, touched(threads)?, touched(Plan::Coroutine)?]));
+    let Some([process, thread, coroutine]) = memory else {
+        return verdict(claim, needs_memory_rows("processes, threads and coroutines"));
+    };
+    let mut text = format!(
+        "each user takes {} of memory with a process, {} with a thread, {} with a coroutine",
+        format::bytes(process),
+        format::bytes(thread),
+        format::bytes(coroutine)
+    );
+    let falls = process > thread && thread > coroutine;
+    let cpu = most_users_of_all(evidence);
+    if let Some((users, [process, thread, coroutine])) = &cpu {
+        text += &format!(
+            "; CPU per {} with {} users: {}, {} and {}",
+            evidence.method.work.noun(),
+            format::thousands((*users).into()),
+            format::time(process.median),
+            format::time(thread.median),
+            format::time(coroutine.median)
+        );
+    }
+    let lighter = |one: &Spread, other: &Spread| matches!(Ratio::between(one, other), Some(Ratio::Differs(ratio)) if ratio < 1.0);
+    let finding = match cpu {
+        Some((_, [process, thread, coroutine]))
+            if falls && lighter(&thread, &process) && lighter(&coroutine, &thread) =>
+        {
+            Finding::Holds
+        }
+        _ if falls => Finding::InPart,
+        _ => Finding::NotHere,
+    };
+    verdict(claim, (finding, text + "."))
+}
+
+/// The most users with which processes, threads and coroutines were measured, and the server's CPU time of each.
+fn most_users_of_all(evidence: &Evidence<'_>) -> Option<(u32, [Spread; 3])> {
+    let threads = evidence.threads()?;
+    let cpu = |plan, users| {
+        let rows = evidence.measured(plan);
+        rows.iter().find(|row| row.users == users)?.figures.server_cpu_us
+    };
+    evidence.measured(Plan::Process).iter().rev().find_map(|row| {
+        let users = row.users;
+        Some((users, [cpu(Plan::Process, users)?, cpu(threads, users)?, cpu(Plan::Coroutine, users)?]))
+    })
+}
+
+/// "A coroutine is run by one thread, so how to use several cores? Several processes with coroutines: all cores are
+/// used, and the performance is extremely high."
+fn processes_with_coroutines(evidence: &Evidence<'_>) -> Verdict {
+    let claim = "To use all cores, several processes with coroutines: that performs best.";
+    let (several, one) = (evidence.measured(Plan::ProcessCoroutine), evidence.measured(Plan::Coroutine));
+    let common = several
+        .iter()
+        .rev()
+        .find_map(|row| Some((*row, *one.iter().find(|other| other.users == row.users)?)));
+    let ratio = common.and_then(|(row, other)| Ratio::between(&row.figures.rate?, &other.figures.rate?));
+    let (Some((row, _)), Some(ratio)) = (common, ratio) else {
+        return verdict(
+            claim,
+            not_measured("needs process+coroutine and coroutine with equally many users."),
+        );
+    };
+    let users = format::thousands(row.users.into());
+    let noun = evidence.method.work.noun();
+    let found = match ratio {
+        Ratio::NoDifference => (
+            Finding::InPart,
+            format!(
+                "with {users} users as many {noun}s/s as coroutines in one process, which use all cores, too: \
+                 their runtime has a worker thread for each."
+            ),
+        ),
+        Ratio::Differs(ratio) => (
+            if ratio > 1.0 { Finding::Holds } else { Finding::NotHere },
+            format!(
+                "with {users} users {} times the {noun}s/s of coroutines in one process, which use all cores, too.",
+                format::ratio(ratio)
+            ),
+        ),
+        Ratio::Unjudged(ratio) => not_measured(format!(
+            "with {users} users {} times the {noun}s/s of coroutines in one process. One round proves nothing.",
+            format::ratio(ratio)
+        )),
     };
     verdict(claim, found)
 }

@@ -37,7 +37,55 @@ fn sentence(method: &Method, rows: &[Row]) -> String {
         let other = other.or_else(|| plans.iter().copied().find(|&plan| plan != base))?;
         compare(method, &measured, other, base)
     });
-    compared.map_or_else(|| alone(method, most), |text| text + &missing(rows))
+    compared.map_or_else(
+        || alone(method, most),
+        |text| text + &others(method, &plans, &measured) + &missing(rows),
+    )
+}
+
+/// A sentence for each plan that is neither what is compared nor what it is compared with.
+fn others(method: &Method, plans: &[Plan], rows: &[&Row]) -> String {
+    let Some(base) = baseline(plans) else { return String::new() };
+    let first = plans.iter().copied().find(|&plan| plan == Plan::Coroutine);
+    let first = first.or_else(|| plans.iter().copied().find(|&plan| plan != base));
+    let rest = plans.iter().copied().filter(|&plan| plan != base && Some(plan) != first);
+    rest.filter_map(|plan| other(method, rows, plan, base)).collect()
+}
+
+/// One more plan against the baseline, with the most users that both had.
+fn other(method: &Method, rows: &[&Row], plan: Plan, base: Plan) -> Option<String> {
+    let of = |users: u32| rows.iter().find(|row| row.users == users && row.plan == base);
+    let common = rows.iter().filter(|row| row.plan == plan && of(row.users).is_some());
+    let row = common.max_by_key(|row| row.users)?;
+    let base_row = of(row.users)?;
+    let speed = match row.rate_ratio? {
+        Ratio::NoDifference => format!("were as fast as {}", base.plural()),
+        Ratio::Differs(ratio) | Ratio::Unjudged(ratio) => {
+            format!("made {} times the {}s/s of {}", format::ratio(ratio), method.work.noun(), base.plural())
+        }
+    };
+    let costs = costs(row, base_row);
+    let costs = if costs.is_empty() { String::new() } else { format!(" and took {costs}") };
+    let users = format::thousands(row.users.into());
+    Some(format!(" With {users} users {} {speed}{costs}.", plan.plural()))
+}
+
+/// What a row took against the baseline's, in words.
+fn costs(row: &Row, base: &Row) -> String {
+    let mut costs = Vec::new();
+    match row.cpu_ratio {
+        Some(Ratio::NoDifference) => costs.push("the same CPU".to_owned()),
+        Some(Ratio::Differs(ratio) | Ratio::Unjudged(ratio)) => {
+            costs.push(format!("{} times the CPU", format::ratio(ratio)));
+        }
+        None => {}
+    }
+    if let (Some(one), Some(other)) = (row.figures.touched_bytes, base.figures.touched_bytes)
+        && other.median > 0.0
+    {
+        costs.push(format!("{} times the memory", format::ratio(one.median / other.median)));
+    }
+    costs.join(" and ")
 }
 
 /// One plan only, or none in common.
@@ -78,21 +126,9 @@ fn compare(method: &Method, rows: &[&Row], plan: Plan, base: Plan) -> Option<Str
             base.plural()
         ),
     };
-    let mut costs = Vec::new();
-    match row.cpu_ratio {
-        Some(Ratio::NoDifference) => costs.push("the same CPU".to_owned()),
-        Some(Ratio::Differs(ratio) | Ratio::Unjudged(ratio)) => {
-            costs.push(format!("{} times the CPU", format::ratio(ratio)));
-        }
-        None => {}
-    }
-    if let (Some(one), Some(other)) = (row.figures.touched_bytes, base_row.figures.touched_bytes)
-        && other.median > 0.0
-    {
-        costs.push(format!("{} times the memory", format::ratio(one.median / other.median)));
-    }
+    let costs = costs(row, base_row);
     if !costs.is_empty() {
-        text += &format!("; {} took {}", plan.plural(), costs.join(" and "));
+        text += &format!("; {} took {costs}", plan.plural());
     }
     if few < many {
         let few_text = match of(few, plan)?.rate_ratio? {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::compare::limits::Obstacle;
-use crate::compare::plan::Plan::{self, Coroutine, Std, Thread};
+use crate::compare::plan::Plan::{self, Coroutine, Process, ProcessCoroutine, Std, Thread};
 use crate::compare::result::{Cell, Outcome};
 use crate::compare::{rows, sample};
 use crate::load::Work;
@@ -249,4 +249,56 @@ fn books_that_do_not_balance_come_before_all_else() {
     }
     let (_, in_short) = judge_with(&[], |_| {}, cells);
     assert_eq!(in_short, "In short: the books of 10 users under thread do not balance; nothing else counts.");
+}
+
+/// All four plans with two numbers of users.
+const FOUR: &[(u32, Plan, f64, f64)] = &[
+    (10, Process, 4_000.0, 60.0),
+    (10, Thread, 5_000.0, 40.0),
+    (10, Coroutine, 5_020.0, 39.8),
+    (10, ProcessCoroutine, 5_010.0, 39.9),
+    (1_000, Process, 6_000.0, 80.0),
+    (1_000, Thread, 10_000.0, 60.0),
+    (1_000, Coroutine, 20_000.0, 30.0),
+    (1_000, ProcessCoroutine, 24_000.0, 28.0),
+];
+
+#[test]
+fn the_weight_of_the_plans_is_told_by_memory_and_cpu() {
+    use Finding::{Holds, InPart, NotMeasured};
+    let (verdicts, in_short) = judge(FOUR);
+    assert_finding(
+        &verdicts,
+        "too heavy",
+        Holds,
+        "0.98 MiB of memory with a process, 40.0 KiB with a thread",
+    );
+    assert_finding(&verdicts, "too heavy", Holds, "with 1,000 users: 80.0 µs, 60.0 µs and 30.0 µs");
+    assert!(
+        in_short.contains(
+            "With 1,000 users processes made 0.60 times the payments/s of threads and took 1.33 times the CPU and "
+        ),
+        "{in_short}"
+    );
+    assert!(
+        in_short.contains("coroutines in several processes made 2.40 times the payments/s"),
+        "{in_short}"
+    );
+
+    let mut dear = FOUR.to_vec();
+    dear[6].3 = 90.0;
+    assert_finding(&judge(&dear).0, "too heavy", InPart, "80.0 µs, 60.0 µs and 90.0 µs");
+    assert_finding(&judge(AHEAD).0, "too heavy", NotMeasured, "needs processes");
+    assert_finding(&judge(AHEAD).0, "several processes", NotMeasured, "needs process+coroutine");
+}
+
+#[test]
+fn processes_with_coroutines_are_held_against_coroutines_in_one() {
+    use Finding::{Holds, InPart, NotHere};
+    assert_finding(&judge(FOUR).0, "several processes", Holds, "1.20 times the payments/s");
+    let mut same = FOUR.to_vec();
+    same[7].2 = 20_050.0;
+    assert_finding(&judge(&same).0, "several processes", InPart, "as many payments/s");
+    same[7].2 = 15_000.0;
+    assert_finding(&judge(&same).0, "several processes", NotHere, "0.75 times");
 }

@@ -1,22 +1,56 @@
-//! The ledger: one thread that writes payments to an SQLite database, in groups.
+//! The ledger: a process of its own that writes payments to an SQLite database, in groups.
 //!
-//! Why one thread: SQLite has one writer at a time, and what a commit costs is the sync at its
-//! end. A thread that commits all that waits shares one sync among up to 320 payments; a reply is
-//! sent only after its group's commit. It is the same plain thread under every plan, so that plans
-//! are compared and ledgers are not.
+//! ```text
+//!   those who serve                         the ledger's process
+//!   direct, shared ──wire, a socket each──> desk ──queue──> engine ──books──> SQLite
+//! ```
 //!
-//! Balances are also kept in memory as of the last commit: `GET /accounts/7` neither waits for the
-//! ledger thread nor touches SQLite, and never shows money that could still be lost.
+//! Why one writer: SQLite has one at a time, and what a commit costs is the sync at its end. A thread that commits all that
+//! waits shares one sync among up to 320 payments; a reply is sent only after its group's commit. Why a process: it is the
+//! same under every plan, also under those whose connections are processes themselves, so that plans are compared and
+//! ledgers are not.
+//!
+//! Balances are also kept in memory as of the last commit: `GET /accounts/7` neither waits for a commit nor touches
+//! SQLite, and never shows money that could still be lost.
 
 mod books;
+mod desk;
+mod direct;
+mod engine;
 mod error;
-mod handle;
+mod process;
 mod queue;
 mod reply;
+mod shared;
+mod wire;
 
 pub(super) use books::Opening;
-pub(super) use handle::Ledger;
+pub(super) use direct::Direct;
+pub(super) use process::LedgerProcess;
 pub(super) use reply::ReplySlot;
+pub(super) use shared::{Reporter, Shared, Wire};
+pub(super) use wire::{LedgerState, Reply, Report, Request};
+
+/// The ledger as a connection sees it.
+pub(super) trait Ledger: Send + Sync + 'static {
+    /// What a connection waits in for its replies.
+    type Slot;
+
+    /// A slot for the calling task.
+    fn slot(&self) -> Self::Slot;
+
+    /// Asks, and waits for the reply. Not for [`Request::Report`], which has none.
+    ///
+    /// # Waits
+    /// For the ledger.
+    fn ask(&self, request: &Request, slot: &Self::Slot) -> Reply;
+
+    /// Says what this process has done so far.
+    ///
+    /// # Waits
+    /// Where the ledger has not taken what was sent before.
+    fn tell(&self, report: Report);
+}
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! The queue in front of the ledger thread: everyone adds, one thread takes all that waits.
 //!
-//! A plain `std` lock in every plan: it is held for a push and never over a wait, so a coroutine
-//! that takes it does not hold up its worker. The thread is only woken when it sleeps: while it
+//! A plain `std` lock: it is held for a push and never over a wait, so a coroutine that takes it
+//! does not hold up its worker. The thread is only woken when it sleeps: while it
 //! commits one group the next one gathers without a system call.
 
 use std::collections::VecDeque;
@@ -30,19 +30,18 @@ impl<J> Queue<J> {
         Self { state: Mutex::new(state), filled: Condvar::new() }
     }
 
-    /// Adds a job; gives it back when the queue was closed.
-    pub(super) fn push(&self, job: J) -> Result<(), J> {
+    /// Adds jobs, all that there are, and wakes the consumer once; leaves them where they are when the queue was closed.
+    pub(super) fn push(&self, jobs: &mut Vec<J>) {
         let mut state = self.lock();
-        if state.closed {
-            return Err(job);
+        if state.closed || jobs.is_empty() {
+            return;
         }
-        state.jobs.push_back(job);
+        state.jobs.extend(jobs.drain(..));
         let wake = std::mem::take(&mut state.asleep);
         drop(state);
         if wake {
             self.filled.notify_one();
         }
-        Ok(())
     }
 
     /// Waits for jobs and moves the oldest `limit` of them to `group`, which must be empty.
@@ -81,9 +80,9 @@ mod tests {
     #[test]
     fn groups_are_what_waits_up_to_the_limit_in_order() {
         let queue = Queue::new();
-        for job in 0..5 {
-            assert_eq!(queue.push(job), Ok(()));
-        }
+        queue.push(&mut vec![0, 1]);
+        queue.push(&mut Vec::new());
+        queue.push(&mut vec![2, 3, 4]);
         let mut group = Vec::new();
         assert!(queue.take(3, &mut group));
         assert_eq!(group, [0, 1, 2]);
@@ -95,9 +94,11 @@ mod tests {
     #[test]
     fn a_closed_queue_gives_what_it_holds_and_then_ends() {
         let queue = Queue::new();
-        assert_eq!(queue.push(1), Ok(()));
+        queue.push(&mut vec![1]);
         queue.close();
-        assert_eq!(queue.push(2), Err(2));
+        let mut late = vec![2];
+        queue.push(&mut late);
+        assert_eq!(late, [2], "it stays with whoever came too late");
         let mut group = Vec::new();
         assert!(queue.take(10, &mut group));
         assert_eq!(group, [1]);
@@ -116,7 +117,7 @@ mod tests {
                 sum
             });
             for job in 1..=1000 {
-                assert_eq!(queue.push(job), Ok(()));
+                queue.push(&mut vec![job]);
             }
             queue.close();
             assert_eq!(consumer.join().ok(), Some(500_500));

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::books::{self, Clerk};
-use super::{Ledger, Opening, ReplySlot};
+use super::engine::{Client, Engine, Job};
+use super::{Opening, Report};
 use crate::serve::payment::{Outcome, Payment};
 
 /// A ledger that has not answered after this time hangs.
@@ -29,8 +30,8 @@ impl Directory {
         self.0.join("books.db")
     }
 
-    fn open(&self) -> Ledger<ChannelSlot> {
-        Ledger::open(&self.database(), Opening { accounts: 10, balance: 100 }).expect("a ledger")
+    fn open(&self) -> Engine<Answers> {
+        Engine::open(&self.database(), Opening { accounts: 10, balance: 100 }).expect("a ledger")
     }
 
     fn sqlite(&self) -> Connection {
@@ -48,21 +49,35 @@ impl Drop for Directory {
     }
 }
 
-/// A slot for any thread, with a watchdog.
-struct ChannelSlot(Mutex<Sender<Outcome>>, Mutex<Receiver<Outcome>>);
+/// A client that waits for one answer at a time, with a watchdog.
+struct Answers {
+    sender: Mutex<Sender<(u64, Outcome)>>,
+    receiver: Mutex<Receiver<(u64, Outcome)>>,
+    /// What was put and not sent.
+    gathered: Mutex<Vec<(u64, Outcome)>>,
+}
 
-impl ReplySlot for ChannelSlot {
+impl Answers {
     fn new() -> Self {
         let (sender, receiver) = channel();
-        Self(Mutex::new(sender), Mutex::new(receiver))
+        let (sender, receiver) = (Mutex::new(sender), Mutex::new(receiver));
+        Self { sender, receiver, gathered: Mutex::default() }
     }
 
-    fn put(&self, outcome: Outcome) {
-        self.0.lock().expect("sender").send(outcome).expect("a receiver");
+    fn take(&self) -> (u64, Outcome) {
+        self.receiver.lock().expect("receiver").recv_timeout(WATCHDOG).expect("the ledger hangs")
+    }
+}
+
+impl Client for Answers {
+    fn put(&self, number: u64, outcome: Outcome) {
+        self.gathered.lock().expect("gathered").push((number, outcome));
     }
 
-    fn take(&self) -> Outcome {
-        self.1.lock().expect("receiver").recv_timeout(WATCHDOG).expect("the ledger hangs")
+    fn send(&self) {
+        for answer in self.gathered.lock().expect("gathered").drain(..) {
+            self.sender.lock().expect("sender").send(answer).expect("a receiver");
+        }
     }
 }
 
@@ -70,8 +85,17 @@ fn payment(key: &str, payer: i64, payee: i64, cents: i64) -> Payment {
     Payment { key: key.into(), payer, payee, cents }
 }
 
-fn pay(ledger: &Ledger<ChannelSlot>, key: &str, payer: i64, payee: i64, cents: i64) -> Outcome {
-    ledger.pay(payment(key, payer, payee, cents), &Arc::new(ChannelSlot::new()))
+fn pay(ledger: &Engine<Answers>, key: &str, payer: i64, payee: i64, cents: i64) -> Outcome {
+    let client = Arc::new(Answers::new());
+    let mut jobs =
+        vec![Job { payment: payment(key, payer, payee, cents), number: 7, client: Arc::clone(&client) }];
+    ledger.push(&mut jobs);
+    if !jobs.is_empty() {
+        return Outcome::Unavailable;
+    }
+    let (number, outcome) = client.take();
+    assert_eq!(number, 7);
+    outcome
 }
 
 fn paid(payer_balance: i64, payee_balance: i64) -> Outcome {
@@ -109,9 +133,9 @@ fn a_closed_ledger_is_continued_and_its_books_balance() {
     assert_eq!(pay(&ledger, "b", 1, 2, 1), Outcome::Unavailable);
 
     // The opening of an existing database is not asked for again.
-    let again = Ledger::<ChannelSlot>::open(&directory.database(), Opening { accounts: 5, balance: 7 });
+    let again = Engine::<Answers>::open(&directory.database(), Opening { accounts: 5, balance: 7 });
     let ledger = again.expect("an existing database");
-    assert_eq!(ledger.accounts(), 10);
+    assert_eq!(ledger.state(Report::default()).accounts, 10);
     assert_eq!(pay(&ledger, "a", 1, 2, 60), paid(40, 160));
     assert_eq!(pay(&ledger, "b", 1, 2, 1), paid(39, 161));
     ledger.close();
@@ -147,7 +171,7 @@ fn a_failed_group_leaves_nothing_and_the_next_one_succeeds() {
     sqlite.execute_batch("DROP TRIGGER full").expect("no trigger");
     assert_eq!(pay(&ledger, "c", 1, 2, 30), paid(60, 140), "as if `b` had never been");
     assert_eq!(directory.number("SELECT count(*) FROM payments WHERE key = 'b'"), 0);
-    assert_eq!(ledger.counters().failed_groups.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(ledger.state(Report::default()).failed_groups, 1);
 }
 
 #[test]
@@ -156,13 +180,13 @@ fn files_that_are_no_books_are_refused() {
     let opening = Opening { accounts: 10, balance: 100 };
     std::fs::write(directory.database(), "not a database, but long enough to look at".repeat(100))
         .expect("a file");
-    assert!(Ledger::<ChannelSlot>::open(&directory.database(), opening).is_err());
+    assert!(Engine::<Answers>::open(&directory.database(), opening).is_err());
     std::fs::remove_file(directory.database()).expect("remove");
     directory.sqlite().execute_batch("CREATE TABLE accounts(id INTEGER PRIMARY KEY, balance INTEGER); INSERT INTO accounts VALUES(7, 1)").expect("a table");
-    let error = Ledger::<ChannelSlot>::open(&directory.database(), opening).err().expect("refused");
+    let error = Engine::<Answers>::open(&directory.database(), opening).err().expect("refused");
     assert!(error.to_string().contains("not a database of this service"), "{error}");
     let rich = Opening { accounts: u32::MAX, balance: i64::MAX / 2 };
-    assert!(Ledger::<ChannelSlot>::open(&directory.0.join("rich.db"), rich).is_err());
+    assert!(Engine::<Answers>::open(&directory.0.join("rich.db"), rich).is_err());
 }
 
 /// Prints what the ledger alone can do: `cargo test --release -p ropewalk-cli ledger_alone -- --ignored --nocapture`.

@@ -3,16 +3,19 @@
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ropewalk::net::{TcpListener, TcpStream};
 use ropewalk::{Runtime, coroutine};
 
 use super::tasks::{self, ChannelSlot};
-use super::{BACKLOG, Plan};
+use super::{BACKLOG, Plan, wires};
+use crate::serve::ledger::{Reporter, Shared};
 
 /// A stack as the runtime reserves it, guard included.
-const STACK_SLOT: usize = if cfg!(debug_assertions) { 1 << 20 } else { 256 << 10 };
+pub(in crate::serve) const STACK_SLOT: usize = if cfg!(debug_assertions) { 1 << 20 } else { 256 << 10 };
 
 /// A ropewalk coroutine per connection.
 #[derive(Debug)]
@@ -36,6 +39,10 @@ impl Plan for Coroutines {
             eprintln!("ropewalk serve: coroutines wait on {}", runtime.driver());
         }
         runtime.run(body)
+    }
+
+    fn connect(&self, ledger: OwnedFd, reporter: Option<Reporter>) -> io::Result<Arc<Shared<ChannelSlot>>> {
+        wires::receive_in_coroutine(ledger, reporter)
     }
 
     fn listen(address: SocketAddr) -> io::Result<TcpListener> {

@@ -1,28 +1,37 @@
-//! What differs between the plans: how to accept, to start a connection's task, to read and write,
-//! and to wait for the ledger. Everything else of the service is the same code under all three.
+//! What differs between the plans whose connections are tasks of one process: how to accept, to start a connection's
+//! task, to read and write, and to wait for the ledger. Everything else of the service is the same code under all of them.
 
 mod coroutines;
 mod std_threads;
 mod tasks;
 mod threads;
+mod wires;
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::ledger::ReplySlot;
-pub(super) use coroutines::Coroutines;
-pub(super) use std_threads::StdThreads;
+use serde::{Deserialize, Serialize};
+
+use super::ledger::{ReplySlot, Reporter, Shared};
+pub(super) use coroutines::{Coroutines, STACK_SLOT};
+pub(super) use std_threads::{StdStream, StdThreads};
 pub(super) use threads::Threads;
 
 /// Which plan runs a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 pub(super) enum PlanName {
     /// A ropewalk coroutine per connection
     Coroutine,
     /// A ropewalk thread per connection
     Thread,
+    /// A process per connection
+    Process,
+    /// A few processes, with a coroutine per connection in each
+    #[value(name = "process+coroutine")]
+    ProcessCoroutine,
     /// A thread per connection on plain `std::thread` and `std::net`: the control
     Std,
 }
@@ -33,6 +42,8 @@ impl PlanName {
         match self {
             Self::Coroutine => "coroutine",
             Self::Thread => "thread",
+            Self::Process => "process",
+            Self::ProcessCoroutine => "process+coroutine",
             Self::Std => "std",
         }
     }
@@ -53,6 +64,10 @@ pub(super) trait Plan: Sized + Send + Sync + 'static {
 
     /// Runs `body`, which listens and accepts, as this plan's first task.
     fn run<T: Send + 'static>(&self, body: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T>;
+
+    /// A connection to the ledger for all tasks of this process, over the socket `ledger`; receives in a task of its
+    /// own. Called within `run`.
+    fn connect(&self, ledger: OwnedFd, reporter: Option<Reporter>) -> io::Result<Arc<Shared<Self::Slot>>>;
 
     /// Listens on `address` with a backlog of 4,096.
     fn listen(address: SocketAddr) -> io::Result<Self::Listener>;

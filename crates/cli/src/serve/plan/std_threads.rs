@@ -6,17 +6,16 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-use super::{BACKLOG, Plan, Stream};
-use crate::serve::ledger::ReplySlot;
-use crate::serve::payment::Outcome;
+use super::{BACKLOG, Plan, Stream, wires};
+use crate::serve::ledger::{Reply, ReplySlot, Reporter, Shared};
 
 /// A `std` thread per connection.
 #[derive(Debug)]
@@ -32,6 +31,10 @@ impl Plan for StdThreads {
 
     fn run<T: Send + 'static>(&self, body: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
         body()
+    }
+
+    fn connect(&self, ledger: OwnedFd, _: Option<Reporter>) -> io::Result<Arc<Shared<ParkSlot>>> {
+        wires::receive_in_thread(ledger)
     }
 
     fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -76,6 +79,14 @@ pub(in crate::serve) struct StdStream {
     read_timeout_ns: AtomicU64,
 }
 
+impl StdStream {
+    /// A stream whose reads and writes block, whatever mode the socket was in.
+    pub(in crate::serve) fn blocking(socket: TcpStream) -> io::Result<Self> {
+        socket.set_nonblocking(false)?;
+        Ok(Self { socket, read_timeout_ns: AtomicU64::new(0) })
+    }
+}
+
 impl AsFd for StdStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -115,27 +126,27 @@ impl Stream for StdStream {
 /// Waits by parking the thread that made it.
 #[derive(Debug)]
 pub(in crate::serve) struct ParkSlot {
-    outcome: Mutex<Option<Outcome>>,
+    reply: Mutex<Option<Reply>>,
     owner: Thread,
 }
 
 impl ReplySlot for ParkSlot {
     fn new() -> Self {
-        Self { outcome: Mutex::new(None), owner: thread::current() }
+        Self { reply: Mutex::new(None), owner: thread::current() }
     }
 
-    fn put(&self, outcome: Outcome) {
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    fn put(&self, reply: Reply) {
+        *self.reply.lock().unwrap_or_else(PoisonError::into_inner) = Some(reply);
         // After the lock is free again, so that the woken thread does not run into it.
         self.owner.unpark();
     }
 
-    fn take(&self) -> Outcome {
+    fn take(&self) -> Reply {
         loop {
             thread::park();
-            let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(outcome) = outcome {
-                return outcome;
+            let reply = self.reply.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(reply) = reply {
+                return reply;
             }
         }
     }

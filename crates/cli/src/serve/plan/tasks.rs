@@ -8,8 +8,7 @@ use ropewalk::channel::{Receiver, Sender, bounded};
 use ropewalk::net::{TcpListener, TcpStream};
 
 use super::Stream;
-use crate::serve::ledger::ReplySlot;
-use crate::serve::payment::Outcome;
+use crate::serve::ledger::{Reply, ReplySlot};
 
 /// Waits for the next connection.
 ///
@@ -44,12 +43,12 @@ impl Stream for TcpStream {
     }
 }
 
-/// A channel for one outcome. The ledger thread hands it to the connection that waits, which holds
-/// no lock when it wakes and needs none.
+/// A channel for one reply. Whoever receives from the ledger hands it to the connection that waits,
+/// which holds no lock when it wakes and needs none.
 #[derive(Debug)]
 pub(in crate::serve) struct ChannelSlot {
-    sender: Sender<Outcome>,
-    receiver: Receiver<Outcome>,
+    sender: Sender<Reply>,
+    receiver: Receiver<Reply>,
 }
 
 impl ReplySlot for ChannelSlot {
@@ -58,13 +57,13 @@ impl ReplySlot for ChannelSlot {
         Self { sender, receiver }
     }
 
-    fn put(&self, outcome: Outcome) {
-        // Never full: one outcome for one payment, and the next payment comes after it was taken.
-        let _ = self.sender.try_send(outcome);
+    fn put(&self, reply: Reply) {
+        // Never full: one reply for one request, and the next request comes after it was taken.
+        let _ = self.sender.try_send(reply);
     }
 
-    fn take(&self) -> Outcome {
+    fn take(&self) -> Reply {
         // The sender is here, so only a task that may not wait any more gets an error.
-        self.receiver.recv().unwrap_or(Outcome::Unavailable)
+        self.receiver.recv().unwrap_or(Reply::Gone)
     }
 }

@@ -2,13 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ropewalk::net::{TcpListener, TcpStream};
 use ropewalk::thread;
 
 use super::tasks::{self, ChannelSlot};
-use super::{BACKLOG, Plan};
+use super::{BACKLOG, Plan, wires};
+use crate::serve::ledger::{Reporter, Shared};
 
 /// A ropewalk thread per connection.
 #[derive(Debug)]
@@ -24,6 +27,10 @@ impl Plan for Threads {
 
     fn run<T: Send + 'static>(&self, body: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
         body()
+    }
+
+    fn connect(&self, ledger: OwnedFd, _: Option<Reporter>) -> io::Result<Arc<Shared<ChannelSlot>>> {
+        wires::receive_in_thread(ledger)
     }
 
     fn listen(address: SocketAddr) -> io::Result<TcpListener> {

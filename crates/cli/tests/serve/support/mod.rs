@@ -24,8 +24,46 @@ pub(crate) fn until(what: &str, mut question: impl FnMut() -> bool) {
     }
 }
 
-/// Makes each function a test of its own per plan: `name::std`, `name::thread`, `name::coroutine`.
+/// Makes each function a test of its own per plan: `name::std`, `name::process` and so on.
 macro_rules! on_each_plan {
+    ($($(#[$attribute:meta])* fn $name:ident($plan:ident) $body:block)*) => {$(
+        $(#[$attribute])*
+        mod $name {
+            use super::*;
+
+            fn on($plan: &str) $body
+
+            #[test]
+            fn std() {
+                on("std");
+            }
+
+            #[test]
+            fn thread() {
+                on("thread");
+            }
+
+            #[test]
+            fn coroutine() {
+                on("coroutine");
+            }
+
+            #[test]
+            fn process() {
+                on("process");
+            }
+
+            #[test]
+            fn process_and_coroutine() {
+                on("process+coroutine");
+            }
+        }
+    )*};
+}
+pub(crate) use on_each_plan;
+
+/// The same for the plans whose connections are all served by the process that was started.
+macro_rules! on_each_plan_in_one_process {
     ($($(#[$attribute:meta])* fn $name:ident($plan:ident) $body:block)*) => {$(
         $(#[$attribute])*
         mod $name {
@@ -50,4 +88,4 @@ macro_rules! on_each_plan {
         }
     )*};
 }
-pub(crate) use on_each_plan;
+pub(crate) use on_each_plan_in_one_process;

@@ -1,10 +1,11 @@
 //! The server's process.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -18,6 +19,8 @@ pub(crate) struct Server {
     address: SocketAddr,
     directory: Option<TempDir>,
     database: PathBuf,
+    /// Its standard output has ended: so have all processes of the service.
+    all_ended: Mutex<Receiver<()>>,
 }
 
 impl Server {
@@ -47,10 +50,13 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
         let stdout = child.stdout.take().expect("its output is piped");
         let (sender, receiver) = mpsc::channel();
+        let (ended, all_ended) = mpsc::channel();
         std::thread::spawn(move || {
-            let mut line = String::new();
-            let read = BufReader::new(stdout).read_line(&mut line);
+            let (mut stdout, mut line) = (BufReader::new(stdout), String::new());
+            let read = stdout.read_line(&mut line);
             let _ = sender.send(read.map(|_| line));
+            let _ = stdout.read_to_end(&mut Vec::new());
+            let _ = ended.send(());
         });
         let line = receiver.recv_timeout(WATCHDOG).expect("the server does not listen").expect("its output");
         let address = line.strip_prefix("listening on ").map(str::trim_end);
@@ -58,7 +64,13 @@ impl Server {
             let status = child.wait();
             panic!("the server said `{line}` and ended with {status:?}");
         };
-        Self { child, address, directory: None, database: database.to_owned() }
+        Self {
+            child,
+            address,
+            directory: None,
+            database: database.to_owned(),
+            all_ended: Mutex::new(all_ended),
+        }
     }
 
     /// A new connection.
@@ -86,9 +98,28 @@ impl Server {
         kill_process(self.pid(), signal).expect("the server is there");
     }
 
-    /// Waits for its end.
+    /// Its processes: role, process id and parent.
+    pub(crate) fn processes(&self) -> Vec<(String, Pid, i64)> {
+        let list = self.connect().get("/processes").json();
+        let all = list.as_array().expect("a list").iter().map(|block| {
+            let pid = block["pid"].as_i64().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
+            let role = block["role"].as_str().expect("a role").to_owned();
+            (role, pid.expect("a process id"), block["parent"].as_i64().expect("a parent"))
+        });
+        all.collect()
+    }
+
+    /// The ledger's process.
+    pub(crate) fn ledger(&self) -> Pid {
+        let ledger = self.processes().into_iter().find(|(role, ..)| role == "ledger");
+        ledger.expect("there is a ledger").1
+    }
+
+    /// Waits for its end, and that of all its processes.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         wait_for_exit(self.pid());
+        let all_ended = self.all_ended.get_mut().expect("nobody else waits");
+        all_ended.recv_timeout(WATCHDOG).expect("a process of the service outlives it");
         self.child.wait().expect("the server's status")
     }
 
@@ -100,10 +131,11 @@ impl Server {
         StoppedServer { _directory: self.directory.take(), database: self.database.clone() }
     }
 
-    /// SIGKILL.
-    pub(crate) fn kill(mut self) {
+    /// SIGKILL, and the end of all its processes. What is left is the directory with its database, if it had its own.
+    pub(crate) fn kill(mut self) -> Option<TempDir> {
         self.signal(Signal::KILL);
         self.wait();
+        self.directory.take()
     }
 }
 

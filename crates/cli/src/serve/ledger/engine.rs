@@ -1,4 +1,4 @@
-//! The ledger as connections see it, and the thread behind it.
+//! The books' one writer: a plain thread that takes all payments that wait and commits them together.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::books::{self, Clerk, Opening};
 use super::error::LedgerError;
 use super::queue::Queue;
-use super::reply::ReplySlot;
+use super::wire::{LedgerState, Report};
 use crate::serve::payment::{Outcome, Payment};
 use crate::serve::throttle::Throttle;
 
@@ -21,44 +21,58 @@ use crate::serve::throttle::Throttle;
 /// payments/s, 10: 20,000, 100: 45,000, 320: 55,000; beyond that it hardly grows, and a commit takes 30 ms and more.
 const GROUP_LIMIT: usize = 320;
 
-/// The ledger. Dropping it lets the thread end; `close` also waits for it.
-pub(in crate::serve) struct Ledger<S> {
-    shared: Arc<Shared<S>>,
+/// Who hands in payments, and is told what became of them. The writer never waits in here.
+pub(super) trait Client: Send + Sync + 'static {
+    /// What became of the payment of this number.
+    fn put(&self, number: u64, outcome: Outcome);
+
+    /// All of a group was put. Called at least once for each client that has payments in it.
+    fn send(&self);
+}
+
+/// The writer and what it shares. Dropping it lets the thread end; `close` also waits for it.
+pub(super) struct Engine<C> {
+    shared: Arc<Shared<C>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What connections and the ledger thread share.
-struct Shared<S> {
-    queue: Queue<Job<S>>,
+/// What clients and the writer share.
+struct Shared<C> {
+    queue: Queue<Job<C>>,
     /// The balance of account 1, 2, 3 and so on as of the last commit.
     balances: Box<[AtomicI64]>,
-    counters: LedgerCounters,
+    counters: Counters,
 }
 
 /// A payment and who waits for it.
-struct Job<S> {
-    payment: Payment,
-    slot: Arc<S>,
+pub(super) struct Job<C> {
+    /// What is to be done.
+    pub(super) payment: Payment,
+    /// What the client calls it.
+    pub(super) number: u64,
+    /// Who wants to know.
+    pub(super) client: Arc<C>,
 }
 
-/// What the ledger thread did so far. It publishes these after each group.
+/// What the writer did so far. It publishes these after each group.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct LedgerCounters {
-    /// CPU time of the ledger thread, user and system, in microseconds.
-    pub(in crate::serve) cpu_us: AtomicU64,
-    /// How often the kernel switched away from the ledger thread.
-    pub(in crate::serve) switches: AtomicU64,
+struct Counters {
+    /// CPU time of the writer, user and system, in microseconds.
+    cpu_us: AtomicU64,
     /// Payments stored.
-    pub(in crate::serve) payments: AtomicU64,
+    payments: AtomicU64,
     /// Groups committed that stored something: each is one sync of the log.
-    pub(in crate::serve) groups: AtomicU64,
+    groups: AtomicU64,
     /// Groups that failed and were rolled back.
-    pub(in crate::serve) failed_groups: AtomicU64,
+    failed_groups: AtomicU64,
 }
 
-impl<S: ReplySlot> Ledger<S> {
-    /// Opens or creates the database and starts the ledger thread.
-    pub(in crate::serve) fn open(path: &Path, opening: Opening) -> Result<Self, LedgerError> {
+impl<C: Client> Engine<C> {
+    /// Opens or creates the database and starts the writer.
+    ///
+    /// # Errors
+    /// The database cannot be used; no thread can be started.
+    pub(super) fn open(path: &Path, opening: Opening) -> Result<Self, LedgerError> {
         if i64::from(opening.accounts).checked_mul(opening.balance).is_none() {
             return Err(LedgerError::TooMuchMoney);
         }
@@ -67,7 +81,7 @@ impl<S: ReplySlot> Ledger<S> {
         let shared = Arc::new(Shared {
             queue: Queue::new(),
             balances: balances.iter().copied().map(AtomicI64::new).collect(),
-            counters: LedgerCounters::default(),
+            counters: Counters::default(),
         });
         let (theirs, path) = (Arc::clone(&shared), path.to_owned());
         let thread = std::thread::Builder::new()
@@ -77,38 +91,44 @@ impl<S: ReplySlot> Ledger<S> {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Has a payment decided. Returns after its commit.
-    ///
-    /// # Waits
-    /// For the ledger thread, in `slot`.
-    pub(in crate::serve) fn pay(&self, payment: Payment, slot: &Arc<S>) -> Outcome {
-        match self.shared.queue.push(Job { payment, slot: Arc::clone(slot) }) {
-            Ok(()) => slot.take(),
-            Err(_) => Outcome::Unavailable,
-        }
+    /// Hands payments in. Those that came too late, after `close`, stay where they are.
+    pub(super) fn push(&self, jobs: &mut Vec<Job<C>>) {
+        self.shared.queue.push(jobs);
     }
 
     /// The balance of account `id` as of the last commit, if there is such an account.
-    pub(in crate::serve) fn balance(&self, id: i64) -> Option<i64> {
+    pub(super) fn balance(&self, id: i64) -> Option<i64> {
         // Relaxed: the balance is all there is to see. A client that was answered is never shown
-        // an older one: the reply came to it through the slot, after the store.
+        // an older one: the reply came to it through `put`, after the store.
         Some(self.shared.balances.get(books::index(id)?)?.load(Relaxed))
     }
 
-    /// How many accounts there are.
-    pub(in crate::serve) fn accounts(&self) -> usize {
-        self.shared.balances.len()
-    }
-
-    /// What the ledger thread did so far.
-    pub(in crate::serve) fn counters(&self) -> &LedgerCounters {
-        &self.shared.counters
+    /// What this process has done so far.
+    pub(super) fn state(&self, reported: Report) -> LedgerState {
+        let Shared { balances, counters, .. } = &*self.shared;
+        let mut state = LedgerState {
+            pid: std::process::id().into(),
+            accounts: balances.len() as u64,
+            writer_cpu_us: counters.cpu_us.load(Relaxed),
+            payments: counters.payments.load(Relaxed),
+            groups: counters.groups.load(Relaxed),
+            failed_groups: counters.failed_groups.load(Relaxed),
+            reported,
+            ..LedgerState::default()
+        };
+        if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
+            let cpu = usage.user_time() + usage.system_time();
+            let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
+            state.cpu_us = cpu.num_microseconds().unsigned_abs();
+            state.switches = switches.unsigned_abs();
+        }
+        state
     }
 }
 
-impl<S> Ledger<S> {
+impl<C> Engine<C> {
     /// Commits what is queued, ends the thread and closes the database.
-    pub(in crate::serve) fn close(&self) {
+    pub(super) fn close(&self) {
         self.shared.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
@@ -118,7 +138,7 @@ impl<S> Ledger<S> {
     }
 }
 
-impl<S> Drop for Ledger<S> {
+impl<C> Drop for Engine<C> {
     fn drop(&mut self) {
         self.shared.queue.close();
     }
@@ -135,14 +155,14 @@ fn sync_directory(path: &Path) -> Result<(), LedgerError> {
         .map_err(|error| LedgerError::Directory(PathBuf::from(parent), error))
 }
 
-/// The ledger thread. A panic ends the process: connections would wait for ever for their
-/// replies, and a restart finds the books whole.
-fn run<S: ReplySlot>(shared: &Shared<S>, connection: Connection, balances: Vec<i64>, path: &Path) {
+/// The writer's thread. A panic ends the process, which those who wait for replies notice; a restart finds the books
+/// whole.
+fn run<C: Client>(shared: &Shared<C>, connection: Connection, balances: Vec<i64>, path: &Path) {
     let body = AssertUnwindSafe(|| serve(shared, &connection, balances));
     match catch_unwind(body) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => fail(&format!("cannot prepare statements on {}: {error}", path.display())),
-        Err(_) => fail("the ledger thread panicked"),
+        Err(_) => fail("the thread that writes the ledger panicked"),
     }
     if let Err((_, error)) = connection.close() {
         eprintln!("ropewalk serve: closing {}: {error}", path.display());
@@ -156,13 +176,9 @@ fn fail(message: &str) -> ! {
 }
 
 /// Settles group after group until the queue is closed.
-fn serve<S: ReplySlot>(
-    shared: &Shared<S>,
-    connection: &Connection,
-    balances: Vec<i64>,
-) -> rusqlite::Result<()> {
+fn serve<C: Client>(shared: &Shared<C>, connection: &Connection, balances: Vec<i64>) -> rusqlite::Result<()> {
     let mut clerk = Clerk::new(connection, balances)?;
-    let mut group: Vec<Job<S>> = Vec::with_capacity(GROUP_LIMIT);
+    let mut group: Vec<Job<C>> = Vec::with_capacity(GROUP_LIMIT);
     let mut outcomes = Vec::with_capacity(GROUP_LIMIT);
     let mut reports = Throttle::default();
     while shared.queue.take(GROUP_LIMIT, &mut group) {
@@ -183,23 +199,27 @@ fn serve<S: ReplySlot>(
                 ));
             }
         }
-        for (job, &outcome) in group.drain(..).zip(&outcomes) {
-            job.slot.put(outcome);
-        }
+        // Before the replies: whoever asks for the state after one finds its payment counted.
         shared.counters.publish_usage();
+        for (job, &outcome) in group.iter().zip(&outcomes) {
+            job.client.put(job.number, outcome);
+        }
+        // Neighbours are mostly of one client, which needs to be told once.
+        group.dedup_by(|one, other| Arc::ptr_eq(&one.client, &other.client));
+        for job in group.drain(..) {
+            job.client.send();
+        }
     }
     Ok(())
 }
 
-impl LedgerCounters {
+impl Counters {
     /// Stores what the calling thread has used. One system call per group.
     fn publish_usage(&self) {
         let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else {
             return;
         };
         let cpu = usage.user_time() + usage.system_time();
-        let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
         self.cpu_us.store(cpu.num_microseconds().unsigned_abs(), Relaxed);
-        self.switches.store(switches.unsigned_abs(), Relaxed);
     }
 }

@@ -14,11 +14,6 @@ impl ProcessStatus {
         File::open("/proc/self/status").map(Self)
     }
 
-    /// How many threads the process has.
-    pub(super) fn threads(&self) -> io::Result<u64> {
-        self.field("Threads:")
-    }
-
     /// How much address space is in use, in bytes.
     pub(super) fn address_space(&self) -> io::Result<u64> {
         Ok(self.field("VmSize:")? * 1024)
@@ -45,7 +40,6 @@ mod tests {
     #[test]
     fn the_process_is_there() {
         let status = ProcessStatus::open().expect("a status");
-        assert!(status.threads().is_ok_and(|threads| threads >= 1));
         assert!(status.address_space().is_ok_and(|bytes| bytes >= 1 << 20));
         assert!(status.field("Nonsense:").is_err());
     }
