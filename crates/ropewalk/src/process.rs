@@ -57,6 +57,20 @@
 //! | is cancelled | [`is_cancelled`](crate::JoinError::is_cancelled), and no exit |
 //! | cannot be started, or its argument or result cannot be read | neither: an [`Error`](std::error::Error) with a source |
 //!
+//! # Started ahead
+//! A [`Pool`] keeps processes that have started already: a task of it costs a message there and back, not the start of a
+//! program.
+//!
+//! ```
+//! use ropewalk::process::Pool;
+//!
+//! let pool = Pool::builder().size(4).max_tasks(1000).build()?;
+//! let lengths: Vec<_> =
+//!     ["rope", "walk"].map(|word| pool.spawn(|word: String| word.len(), word.to_owned())).into_iter().collect::<Result<_, _>>()?;
+//! assert!(lengths.into_iter().all(|length| length.join().unwrap() == 4));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
 //! # Limits
 //! - A process takes two descriptors here (its pidfd and the link), and a coroutine that looks after it.
 //! - It is in a process group of its own, so Ctrl-C in a terminal reaches the parent only; when that ends, so does the child.
@@ -66,4 +80,4 @@
 //! - `/proc` must be mounted, and a program that runs with more rights than its starter (set-user-ID) takes no orders.
 
 pub use ropewalk_ipc::message::Descriptor;
-pub use ropewalk_runtime::process::{Builder, Exit, Stdio, init, spawn};
+pub use ropewalk_runtime::process::{Builder, Exit, Pool, PoolBuilder, Stdio, init, spawn};
