@@ -7,7 +7,13 @@
 //! 32 KiB and 253 descriptors at most (unix(7): the kernel takes 253 and no more). Both ends run on
 //! one machine, and on one build of the program, so the format has no versions.
 //!
-//! One message is sent at a time, and one received: the two halves have a lock each.
+//! One message is sent at a time, and one received: the two halves have a lock each. The buffer in which packets arrive
+//! is kept with the lock.
+//!
+//! # What becomes of a message whose receiver ends
+//! The kernel remembers, and tells the sender once, whether the other end was closed with something unread in it
+//! (`unix_release_sock` in Linux's `net/unix/af_unix.c` leaves `ECONNRESET`). So a sender can tell a message that was
+//! never taken from one that was: [`Link::receive`].
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -50,7 +56,8 @@ pub struct Link {
     socket: OwnedFd,
     source: Source,
     sending: Mutex<()>,
-    receiving: Mutex<()>,
+    /// Room for a packet, once one was waited for.
+    receiving: Mutex<Vec<u8>>,
 }
 
 impl fmt::Debug for Link {
@@ -68,7 +75,7 @@ impl AsFd for Link {
 impl From<OwnedFd> for Link {
     /// A socket that came from [`Link::pair`].
     fn from(socket: OwnedFd) -> Self {
-        Self { socket, source: Source::default(), sending: Mutex::new(()), receiving: Mutex::new(()) }
+        Self { socket, source: Source::default(), sending: Mutex::new(()), receiving: Mutex::new(Vec::new()) }
     }
 }
 
@@ -95,7 +102,8 @@ impl Link {
     /// Sends a message. The descriptors are duplicated into it; the caller keeps its own.
     ///
     /// # Errors
-    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the other end is closed;
+    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the other end is closed, or
+    /// [`ConnectionReset`](io::ErrorKind::ConnectionReset): it has not taken the message as a whole;
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the message is longer than [`MESSAGE_MAX`] or has more
     /// descriptors than [`DESCRIPTORS_MAX`]; `ETOOMANYREFS` if more descriptors are on their way between processes than
     /// `ulimit -n` lets this user have.
@@ -116,10 +124,10 @@ impl Link {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let _one_at_a_time = self.sending.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut head = Vec::with_capacity(HEAD);
-        head.extend_from_slice(&MAGIC);
-        head.extend_from_slice(&(bytes.len() as u64).to_ne_bytes());
-        head.extend_from_slice(&(descriptors.len() as u32).to_ne_bytes());
+        let mut head = [0; HEAD];
+        head[..4].copy_from_slice(&MAGIC);
+        head[4..12].copy_from_slice(&(bytes.len() as u64).to_ne_bytes());
+        head[12..].copy_from_slice(&(descriptors.len() as u32).to_ne_bytes());
         let (first, mut rest) = bytes.split_at(bytes.len().min(PACKET - HEAD));
         let (here, mut later) = descriptors.split_at(descriptors.len().min(DESCRIPTORS));
         self.send_packet(&[IoSlice::new(&head), IoSlice::new(first)], here)?;
@@ -132,6 +140,21 @@ impl Link {
             (rest, later) = (after, remaining);
         }
         Ok(())
+    }
+
+    /// Sends a message as it is: see [`send`](Self::send).
+    ///
+    /// # Errors
+    /// As `send`.
+    ///
+    /// # Waits
+    /// As `send`.
+    ///
+    /// # Cancellation
+    /// As `send`.
+    pub fn send_message(&self, message: &Message) -> io::Result<()> {
+        let descriptors: Vec<_> = message.descriptors.iter().map(AsFd::as_fd).collect();
+        self.send(&message.bytes, &descriptors)
     }
 
     fn send_packet(&self, parts: &[IoSlice<'_>], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -153,7 +176,8 @@ impl Link {
     /// # Errors
     /// The peer did not keep to the format ([`InvalidData`](io::ErrorKind::InvalidData)), or ended in the middle of a
     /// message ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof)); descriptors came that this process has no room for
-    /// (`ulimit -n`). Then the link is of no use any more. [`WouldBlock`](io::ErrorKind::WouldBlock) when the deadline
+    /// (`ulimit -n`). [`ConnectionReset`](io::ErrorKind::ConnectionReset): the other end was closed, and had not read
+    /// all that was sent to it. Then the link is of no use any more. [`WouldBlock`](io::ErrorKind::WouldBlock) when the deadline
     /// has passed and no message has begun.
     ///
     /// # Waits
@@ -162,8 +186,8 @@ impl Link {
     /// # Cancellation
     /// Unwinds a cancelled task. A message that has begun is lost with the link.
     pub fn receive(&self, deadline: Option<Instant>) -> io::Result<Option<Message>> {
-        let _one_at_a_time = self.receiving.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut buffer = vec![0; PACKET];
+        let mut buffer = self.receiving.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        buffer.resize(PACKET, 0);
         let mut message = Message::default();
         let count = self.receive_packet(&mut buffer, &mut message.descriptors, deadline)?;
         if count == 0 {
@@ -191,6 +215,12 @@ impl Link {
         Ok(Some(message))
     }
 
+    /// Ends the conversation: the other end sees the end once it has taken what was sent to it, and this one at once.
+    pub fn shut(&self) {
+        // It fails only where there is nothing to shut any more.
+        let _ = shutdown(&self.socket, Shutdown::Both);
+    }
+
     /// Nothing more will be received but what has come already: who waits for more sees the end. For when the other
     /// end is known to be gone, and somebody else still has its descriptor.
     pub fn shut_receiving(&self) {
@@ -209,12 +239,7 @@ impl Link {
             let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
             let mut ancillary = RecvAncillaryBuffer::new(&mut room);
             let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-            let received = match recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)
-            {
-                // The peer died with something of ours unread: it is closed all the same.
-                Err(rustix::io::Errno::CONNRESET) => return Ok(0),
-                received => received?,
-            };
+            let received = recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)?;
             for message in ancillary.drain() {
                 if let RecvAncillaryMessage::ScmRights(rights) = message {
                     descriptors.extend(rights);

@@ -130,6 +130,20 @@ impl Builder {
     }
 }
 
+/// Runs `f` as a coroutine for as long as the runtime lasts: no task is its parent, the runtime does not wait for it, and
+/// cancels it at its own end.
+pub(crate) fn spawn_service<F>(name: &str, f: F) -> io::Result<JoinHandle<()>>
+where
+    F: FnOnce() + Send + 'static,
+{
+    let shared = current_or_global()?;
+    let birth = spawn::birth(Some(name.into()), shared.clone(), false);
+    // SAFETY: `F` is 'static and Send.
+    let (task, handle) = unsafe { create_unchecked(birth, stack::slot_size(None), Location::caller(), f) };
+    submit(&shared, task);
+    Ok(handle)
+}
+
 /// Gives a new coroutine to a worker of its runtime.
 pub(crate) fn submit(shared: &Arc<Shared>, task: Ready) {
     with_worker(|worker| {

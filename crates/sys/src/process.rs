@@ -234,6 +234,16 @@ pub fn set_standard_input(input: OwnedFd) -> io::Result<()> {
     Ok(rustix::stdio::dup2_stdin(input)?)
 }
 
+/// How many bytes of this process are in memory (its resident set).
+///
+/// # Errors
+/// `/proc` is not there.
+pub fn resident_memory() -> io::Result<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    Ok(pages.ok_or(io::ErrorKind::InvalidData)? * rustix::param::page_size() as u64)
+}
+
 /// What a process can be kept from using too much of (setrlimit(2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
@@ -262,4 +272,16 @@ pub fn set_limit(limit: Limit, value: u64) -> io::Result<()> {
         let text = format!("the limit of {name} cannot be set to {value}, it is lower already: {error}");
         io::Error::new(io::Error::from(error).kind(), text)
     })
+}
+
+/// Has `SIGXCPU` come when this process has used `seconds` of CPU time from now on, rounded up.
+///
+/// # Errors
+/// The limit that cannot be raised any more is lower.
+pub fn limit_further_cpu(seconds: u64) -> io::Result<()> {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let used = used.tv_sec.unsigned_abs() + u64::from(used.tv_nsec > 0);
+    let maximum = rustix::process::getrlimit(Resource::Cpu).maximum;
+    let limit = Rlimit { current: Some(used.saturating_add(seconds)), maximum };
+    Ok(rustix::process::setrlimit(Resource::Cpu, limit)?)
 }

@@ -71,6 +71,20 @@
 //! | is cancelled | [`is_cancelled`](crate::JoinError::is_cancelled), and no exit |
 //! | cannot be started, or its argument or result cannot be read | neither: an [`Error`](std::error::Error) with a source |
 //!
+//! # Started ahead
+//! A [`Pool`] keeps processes that have started already: a task of it costs a message there and back, not the start of a
+//! program.
+//!
+//! ```
+//! use ropewalk::process::Pool;
+//!
+//! let pool = Pool::builder().size(4).max_tasks(1000).build()?;
+//! let lengths: Vec<_> =
+//!     ["rope", "walk"].map(|word| pool.spawn(|word: String| word.len(), word.to_owned())).into_iter().collect::<Result<_, _>>()?;
+//! assert!(lengths.into_iter().all(|length| length.join().unwrap() == 4));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
 //! # Other programs
 //! [`Command`] starts them, with std's names and std's rules: nobody ends them but who has their [`Child`], and they
 //! outlive their parent. Waits for them, and for what they print, let others run.
@@ -99,5 +113,5 @@ mod command;
 pub use self::child::{Child, ChildStderr, ChildStdin, ChildStdout};
 pub use self::command::{Command, CommandArgs, CommandEnvs};
 pub use ropewalk_ipc::message::Descriptor;
-pub use ropewalk_runtime::process::{Builder, Exit, Stdio, init, spawn};
+pub use ropewalk_runtime::process::{Builder, Exit, Pool, PoolBuilder, Stdio, init, spawn};
 pub use std::process::{ExitStatus, Output};

@@ -20,6 +20,7 @@ mod monitor;
 mod net;
 mod no_suspend;
 mod pipes;
+mod pool;
 mod process_faults;
 mod processes;
 mod scopes;

@@ -5,7 +5,7 @@
 //! calls it. What tells a child: the name that its parent gave it (`argv[0]`), and a socket to that very parent as its
 //! standard input. No variable of the environment, which its own children would inherit.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -14,8 +14,8 @@ use ropewalk_ipc::message::{Descriptor, decode, encode};
 use ropewalk_sys::process as sys;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, Outcome};
-use super::report::Panic;
+use super::entry::Entry;
+use super::reply::Reply;
 
 /// What a child that starts before `main` is called.
 pub(super) const BEFORE_MAIN: &str = "ropewalk-child";
@@ -33,6 +33,23 @@ pub(super) struct Setup {
     pub(super) limits: Limits,
     /// Its standard input, if it is to have one.
     pub(super) stdin: Option<Descriptor>,
+    /// What it is to do in a pool; without it there is one call.
+    pub(super) pool: Option<PoolRules>,
+}
+
+impl Setup {
+    /// As it is sent.
+    pub(super) fn into_message(self) -> io::Result<Message> {
+        let (bytes, descriptors) = encode(&self)?;
+        Ok(Message { bytes, descriptors })
+    }
+}
+
+/// What holds for a worker of a pool.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct PoolRules {
+    /// It takes no more calls once it has so many bytes in memory.
+    pub(super) memory: Option<u64>,
 }
 
 /// What a child may use.
@@ -44,14 +61,6 @@ pub(super) struct Limits {
     pub(super) cpu_seconds: Option<u64>,
     /// Of open files.
     pub(super) open_files: Option<u64>,
-}
-
-/// What a child answers. The bytes of a result follow the first.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Reply {
-    Returned,
-    Panicked(Panic),
-    Refused(String),
 }
 
 /// The name for a new child: whether it will run before its `main`, or in it.
@@ -105,21 +114,46 @@ fn serve() -> io::Result<()> {
     // The parent may have ended before the kernel was told: then the link says so.
     let Some(setup) = link.receive(None)? else { return Ok(()) };
     let setup: Setup = decode(setup)?;
+    let Setup { pool, limits, .. } = setup;
     let refused = prepare(setup).err();
-    let Some(mut call) = link.receive(None)? else { return Ok(()) };
-    let outcome = match refused {
-        Some(error) => Outcome::Refused(error.to_string()),
+    match pool {
         None => {
-            let Some((entry, argument)) = call.bytes.split_first_chunk::<8>() else {
-                return Err(io::ErrorKind::InvalidData.into());
-            };
-            let (entry, argument) = (Entry::from_bytes(*entry), argument.to_vec());
-            let argument = Message { bytes: argument, descriptors: std::mem::take(&mut call.descriptors) };
-            // SAFETY: `prepare` has found that this is the parent's program (`entry`, rule 1).
-            unsafe { entry.call(argument) }
+            let Some(call) = link.receive(None)? else { return Ok(()) };
+            match refused {
+                Some(error) => Reply::Refused(error.to_string()).send(&link, true),
+                None => perform(call)?.send(&link, true),
+            }
         }
-    };
-    answer(&link, outcome)
+        Some(rules) => {
+            let reply = refused.as_ref().map_or(Reply::Ready, |error| Reply::Refused(error.to_string()));
+            reply.send(&link, refused.is_some())?;
+            if refused.is_some() { Ok(()) } else { work(&link, &rules, limits.cpu_seconds) }
+        }
+    }
+}
+
+/// Takes call after call, until the parent wants no more.
+fn work(link: &Link, rules: &PoolRules, cpu_seconds: Option<u64>) -> io::Result<()> {
+    while let Some(call) = link.receive(None)? {
+        if let Some(seconds) = cpu_seconds {
+            sys::limit_further_cpu(seconds)?;
+        }
+        let reply = perform(call)?;
+        // Before the result, so that who has joined finds it printed. There may be nobody to read it.
+        let _ = io::stdout().flush();
+        let last = rules.memory.is_some_and(|most| sys::resident_memory().is_ok_and(|has| has > most));
+        reply.send(link, last)?;
+        if last {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn perform(call: Message) -> io::Result<Reply> {
+    let (entry, argument) = Entry::of_call(call)?;
+    // SAFETY: `prepare` has found that this is the parent's program (`entry`, rule 1).
+    Ok(unsafe { entry.call(argument) })
 }
 
 /// The socket that the parent gave as standard input, which is empty from now on.
@@ -142,6 +176,8 @@ fn prepare(setup: Setup) -> io::Result<()> {
         return Err(io::Error::other("parent and child do not run the same program"));
     }
     let Limits { memory, cpu_seconds, open_files } = setup.limits;
+    // A worker's CPU time is counted call by call.
+    let cpu_seconds = cpu_seconds.filter(|_| setup.pool.is_none());
     for (limit, value) in [
         (sys::Limit::Memory, memory),
         (sys::Limit::CpuSeconds, cpu_seconds),
@@ -153,35 +189,6 @@ fn prepare(setup: Setup) -> io::Result<()> {
     }
     match setup.stdin {
         Some(stdin) => sys::set_standard_input(stdin.into()),
-        None => Ok(()),
-    }
-}
-
-fn answer(link: &Link, outcome: Outcome) -> io::Result<()> {
-    let (reply, result) = match outcome {
-        Outcome::Returned(result) => (Reply::Returned, Some(result)),
-        Outcome::Panicked(panic) => (Reply::Panicked(panic), None),
-        Outcome::Refused(why) => (Reply::Refused(why), None),
-    };
-    let sent = send_reply(link, &reply, result.as_ref());
-    match sent {
-        Err(error) if result.is_some() && error.kind() == io::ErrorKind::InvalidInput => {
-            send_reply(link, &Reply::Refused(format!("the result cannot be sent: {error}")), None)
-        }
-        // The parent has lost interest, or has ended.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        sent => sent,
-    }
-}
-
-fn send_reply(link: &Link, reply: &Reply, result: Option<&Message>) -> io::Result<()> {
-    let (bytes, _) = encode(reply)?;
-    link.send(&bytes, &[])?;
-    match result {
-        Some(Message { bytes, descriptors }) => {
-            let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-            link.send(bytes, &descriptors)
-        }
         None => Ok(()),
     }
 }

@@ -19,28 +19,19 @@ use ropewalk_sys::process::code_of_program;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::report::{self, Panic};
-
-/// What a function gave.
-pub(super) enum Outcome {
-    /// Its result, as a message.
-    Returned(Message),
-    /// It panicked.
-    Panicked(Panic),
-    /// It was not called, or its result cannot be sent.
-    Refused(String),
-}
+use super::reply::Reply;
+use super::report;
 
 /// What every function becomes: argument in, result out, both as messages.
-type Trampoline = fn(Message) -> Outcome;
+type Trampoline = fn(Message) -> Reply;
 
 /// A function that a child of the same program can run, as its distance from [`anchor`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry(isize);
 
 /// The place from which distances are measured. Never called.
-fn anchor(_: Message) -> Outcome {
-    Outcome::Refused("the anchor is no function to be run".into())
+fn anchor(_: Message) -> Reply {
+    Reply::Refused("the anchor is no function to be run".into())
 }
 
 fn address(function: Trampoline) -> usize {
@@ -75,13 +66,33 @@ impl Entry {
         Ok(Self(function.wrapping_sub(anchor).cast_signed()))
     }
 
+    /// A call of it, as a message.
+    ///
+    /// # Errors
+    /// The argument cannot be sent.
+    pub(super) fn call_with<A: Serialize>(self, argument: &A) -> io::Result<Message> {
+        let (mut bytes, descriptors) = encode(argument)?;
+        bytes.extend_from_slice(&self.to_bytes());
+        Ok(Message { bytes, descriptors })
+    }
+
+    /// Which function a call is of, and its argument.
+    ///
+    /// # Errors
+    /// It is no call.
+    pub(super) fn of_call(mut call: Message) -> io::Result<(Self, Message)> {
+        let bytes = *call.bytes.last_chunk::<8>().ok_or(io::ErrorKind::InvalidData)?;
+        call.bytes.truncate(call.bytes.len() - bytes.len());
+        Ok((Self::from_bytes(bytes), call))
+    }
+
     /// To be written down.
-    pub(super) fn to_bytes(self) -> [u8; 8] {
+    fn to_bytes(self) -> [u8; 8] {
         (self.0 as i64).to_ne_bytes()
     }
 
     /// What was written down.
-    pub(super) fn from_bytes(bytes: [u8; 8]) -> Self {
+    fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(i64::from_ne_bytes(bytes) as isize)
     }
 
@@ -89,10 +100,10 @@ impl Entry {
     ///
     /// # Safety
     /// It came from [`Entry::of`] in a process that runs the same program: rule 1.
-    pub(super) unsafe fn call(self, argument: Message) -> Outcome {
+    pub(super) unsafe fn call(self, argument: Message) -> Reply {
         let function = address(anchor).wrapping_add_signed(self.0);
         if !code_of_program().contains(&function) {
-            return Outcome::Refused("the function is not in this program".into());
+            return Reply::Refused("the function is not in this program".into());
         }
         // SAFETY: the caller's promise, and rules 1 and 2: here stands the trampoline that the parent meant.
         let function = unsafe { std::mem::transmute::<usize, Trampoline>(function) };
@@ -100,7 +111,7 @@ impl Entry {
     }
 }
 
-fn trampoline<F, A, R>(argument: Message) -> Outcome
+fn trampoline<F, A, R>(argument: Message) -> Reply
 where
     F: Fn(A) -> R + Copy + Send + 'static,
     A: DeserializeOwned,
@@ -108,7 +119,7 @@ where
 {
     let argument = match decode::<A>(argument) {
         Ok(argument) => argument,
-        Err(error) => return Outcome::Refused(format!("the argument did not arrive: {error}")),
+        Err(error) => return Reply::Refused(format!("the argument did not arrive: {error}")),
     };
     let called = report::watch_panics(|| {
         catch_unwind(AssertUnwindSafe(|| {
@@ -119,8 +130,8 @@ where
         }))
     });
     match called {
-        Ok(Ok((bytes, descriptors))) => Outcome::Returned(Message { bytes, descriptors }),
-        Ok(Err(error)) => Outcome::Refused(format!("the result cannot be sent: {error}")),
-        Err(payload) => Outcome::Panicked(report::take(&*payload)),
+        Ok(Ok((bytes, descriptors))) => Reply::Returned(Message { bytes, descriptors }),
+        Ok(Err(error)) => Reply::Refused(format!("the result cannot be sent: {error}")),
+        Err(payload) => Reply::Panicked(report::take(&*payload)),
     }
 }

@@ -5,16 +5,21 @@
 //! | module | its job |
 //! |---|---|
 //! | `shepherd` | the parent's side: a coroutine that looks after one child |
+//! | `pool` | children that are started ahead of need and kept |
+//! | `charge` | the end of a child, and what it means to a task |
 //! | `spawner` | the thread that starts children |
 //! | `child` | the child's side: from the start of the program to its end |
 //! | `entry` | which function, and how it is called |
 //! | `foreign` | a process that runs another program |
-//! | `report` | what is told of a panic |
+//! | `reply`, `report` | what a child answers; what is told of a panic |
 //! | `stdio` | where its standard streams go |
 
+mod charge;
 mod child;
 mod entry;
 pub mod foreign;
+mod pool;
+mod reply;
 mod report;
 mod shepherd;
 mod spawner;
@@ -29,8 +34,6 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ropewalk_ipc::link::Message;
-use ropewalk_ipc::message::encode;
 use ropewalk_sys::process as sys;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,6 +41,7 @@ use serde::de::DeserializeOwned;
 pub use self::child::init;
 use self::child::{Limits, Setup};
 use self::entry::Entry;
+pub use self::pool::{Pool, PoolBuilder};
 use self::shepherd::Order;
 use crate::coroutine;
 use crate::task::join::JoinHandle;
@@ -237,12 +241,11 @@ impl Builder {
         R: Serialize + DeserializeOwned + Send + 'static,
     {
         let entry = Entry::of(f)?;
-        let (bytes, descriptors) = encode(&argument)?;
+        let call = entry.call_with(&argument)?;
         drop(argument);
-        let call = Message { bytes: [&entry.to_bytes()[..], &bytes].concat(), descriptors };
         let program = program()?;
         let stdin = stdio::input(self.stdin.take())?;
-        let setup = Setup { program: program.identity, limits: self.limits, stdin };
+        let setup = Setup { program: program.identity, limits: self.limits, stdin, pool: None };
         let mut task = coroutine::Builder::new().daemon(self.daemon);
         if let Some(name) = &self.name {
             task = task.name(name.clone());

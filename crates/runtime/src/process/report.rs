@@ -4,6 +4,7 @@ use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
 use std::panic;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,13 +20,18 @@ thread_local! {
     static BACKTRACE: RefCell<Option<Backtrace>> = const { RefCell::new(None) };
 }
 
-/// Calls `f`, of whose panics the backtrace is kept. The hook that is there - std's prints the message - is called, too.
+type Hook = dyn Fn(&panic::PanicHookInfo<'_>) + Send + Sync;
+
+/// Calls `f`, of whose panics the backtrace is kept. The hook that was there when this was first called - std's prints the
+/// message - is called, too: a hook that an earlier `f` has left is gone.
 pub(super) fn watch_panics<R>(f: impl FnOnce() -> R) -> R {
-    let usual = panic::take_hook();
+    static USUAL: OnceLock<Box<Hook>> = OnceLock::new();
+    let usual = USUAL.get_or_init(panic::take_hook);
     panic::set_hook(Box::new(move |info| {
         BACKTRACE.set(Some(Backtrace::force_capture()));
         usual(info);
     }));
+    BACKTRACE.set(None);
     f()
 }
 

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ropewalk_sync::clock;
+use ropewalk_sync::park::Waiter;
 
 use super::cell::Joinable;
 use super::exit::Exit;
@@ -231,6 +232,11 @@ impl JoinError {
 
     pub(crate) fn not_started(id: u64, name: Option<Arc<str>>, reason: io::Error) -> Self {
         Self(Box::new(Failed { id, name, cause: Cause::NotStarted(reason) }))
+    }
+
+    /// Of a call that was made by the task that waited for it, under a number of its own.
+    pub(crate) fn of_call(ended: Ended) -> Self {
+        Self::panicked(Waiter::new(false).id(), None, Box::new(ended))
     }
 
     /// Which task it was.

@@ -31,12 +31,13 @@ pub enum WaitReason {
     LinkSend,
     LinkReceive,
     ProcessExit,
+    PoolWorker,
     Yield,
     Future,
 }
 
 impl WaitReason {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::Join,
         Self::ScopeEnd,
         Self::RuntimeEnd,
@@ -59,6 +60,7 @@ impl WaitReason {
         Self::LinkSend,
         Self::LinkReceive,
         Self::ProcessExit,
+        Self::PoolWorker,
         Self::Yield,
         Self::Future,
     ];
@@ -93,6 +95,7 @@ impl WaitReason {
             Self::LinkSend => "sending to another process",
             Self::LinkReceive => "receiving from another process",
             Self::ProcessExit => "waiting for a process to end",
+            Self::PoolWorker => "waiting for a worker of a process pool",
             Self::Yield => "letting others run",
             Self::Future => "waiting for a future",
         }
