@@ -2,7 +2,7 @@
 //!
 //! The handle of a process is the handle of this coroutine, so everything that a handle can do - join, with and without a
 //! time limit, cancel, belong to a scope or a runtime, be a daemon - is what it is for coroutines. What the coroutine
-//! gives is what the child's function gave; an end of any other kind it raises as an [`Exit`].
+//! gives is what the child's function gave, or how it ended otherwise: an [`Exit`].
 //!
 //! # The end of a child, in order
 //! 1. The kernel says that it has ended. It is still a zombie, so its number, which is its group's, is its own.
@@ -76,29 +76,22 @@ enum Said {
 
 /// Starts the child, and gives what its function returned.
 ///
-/// # Panics
-/// As every task that fails: with [`Ended`] as the payload.
-pub(super) fn look_after<R: DeserializeOwned>(order: Order) -> R {
-    let (said, status) = conduct(order).unwrap_or_else(|error| fail(Ended::NotStarted(error)));
-    match said {
-        Said::Result(message) => decode(message).unwrap_or_else(|error| fail(Ended::NotStarted(error))),
-        Said::Panicked(Panic { message, backtrace }) => {
-            fail(Ended::Exited(Exit::Panicked { message, backtrace }))
-        }
-        Said::Refused(why) => fail(Ended::NotStarted(io::Error::other(why))),
-        Said::Late => fail(Ended::Exited(Exit::DeadlineExceeded)),
-        Said::Nothing => fail(Ended::Exited(match status {
+/// # Errors
+/// How it ended, where its function has not returned.
+pub(super) fn look_after<R: DeserializeOwned>(order: Order) -> Result<R, Ended> {
+    let (said, status) = conduct(order).map_err(Ended::NotStarted)?;
+    Err(match said {
+        Said::Result(message) => return decode(message).map_err(Ended::NotStarted),
+        Said::Panicked(Panic { message, backtrace }) => Ended::Exited(Exit::Panicked { message, backtrace }),
+        Said::Refused(why) => Ended::NotStarted(io::Error::other(why)),
+        Said::Late => Ended::Exited(Exit::DeadlineExceeded),
+        Said::Nothing => Ended::Exited(match status {
             None => Exit::Lost,
             Some(Status::Exited(code)) => Exit::Exited(code),
             Some(Status::Signaled(signal, _)) if signal == Signal::XCPU.as_raw() => Exit::OutOfCpuTime,
             Some(Status::Signaled(signal, core_dumped)) => Exit::Signaled { signal, core_dumped },
-        })),
-    }
-}
-
-/// Ends the task: its handle tells why.
-fn fail(why: Ended) -> ! {
-    resume_unwind(Box::new(why))
+        }),
+    })
 }
 
 /// From the start of the child to its end. The status is missing if the child had to be killed to have it end.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use ropewalk_sync::clock;
 
 use super::cell::Joinable;
+use super::ending::Ending;
 use super::exit::Exit;
 use super::{cancel, join_wait};
 
@@ -150,6 +151,15 @@ impl<T> JoinHandle<T> {
     }
 }
 
+impl<T: 'static> JoinHandle<Result<T, Ended>> {
+    /// The handle of a task that says by its value how what it stands for has ended.
+    pub(crate) fn of_what_it_stands_for(mut self) -> JoinHandle<T> {
+        // The result is the other handle's.
+        self.taken = true;
+        JoinHandle::new(Arc::new(Ending(self.task.clone())))
+    }
+}
+
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
@@ -206,7 +216,7 @@ enum Cause {
     Exited(Exit),
 }
 
-/// The payload with which a task that stands for another thing says how that ended.
+/// With what a task that stands for another thing says how that has ended.
 pub(crate) enum Ended {
     NotStarted(io::Error),
     Exited(Exit),
@@ -219,12 +229,16 @@ impl JoinError {
 
     /// Of a task that unwound with this payload.
     pub(crate) fn panicked(id: u64, name: Option<Arc<str>>, payload: Box<dyn Any + Send>) -> Self {
-        let cause = match payload.downcast::<Ended>() {
-            Ok(ended) => match *ended {
-                Ended::NotStarted(reason) => Cause::NotStarted(reason),
-                Ended::Exited(exit) => Cause::Exited(exit),
-            },
-            Err(payload) => Cause::Panicked(Mutex::new(payload)),
+        match payload.downcast::<Ended>() {
+            Ok(ended) => Self::ended(id, name, *ended),
+            Err(payload) => Self(Box::new(Failed { id, name, cause: Cause::Panicked(Mutex::new(payload)) })),
+        }
+    }
+
+    pub(super) fn ended(id: u64, name: Option<Arc<str>>, ended: Ended) -> Self {
+        let cause = match ended {
+            Ended::NotStarted(reason) => Cause::NotStarted(reason),
+            Ended::Exited(exit) => Cause::Exited(exit),
         };
         Self(Box::new(Failed { id, name, cause }))
     }
