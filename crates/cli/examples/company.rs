@@ -1,12 +1,16 @@
 //! The property-management company: you, your workers, one wrench. The day is written once and runs twice, with
-//! threads as workers and with coroutines.
+//! threads as workers and with coroutines. Then it has branch offices: processes.
 
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use ropewalk::channel::{self, Receiver, Sender};
+use ropewalk::io::{PipeWriter, pipe};
+use ropewalk::ipc::Segment;
 use ropewalk::sync::{Arc, Condvar, Mutex};
-use ropewalk::{JoinHandle, Runtime, coroutine, thread};
+use ropewalk::{JoinHandle, Runtime, coroutine, process, thread};
+use rustix::process::{Signal, getpid, kill_process};
 
 type Job = Box<dyn FnOnce() + Send>;
 /// Hires a worker: name, whether a daemon, and the job.
@@ -21,19 +25,44 @@ fn a_coroutine(name: &str, daemon: bool, job: Job) -> JoinHandle<()> {
 }
 
 pub(crate) fn main() {
-    let runtime = Runtime::builder().workers(1).build().expect("a driver");
-    runtime.run(|| {
-        let with_threads = day(a_thread);
-        println!("with threads:");
-        with_threads.iter().for_each(|line| println!("  {line}"));
-        let with_coroutines = day(a_coroutine);
+    Runtime::builder().workers(1).build().expect("a driver").run(|| {
+        let (with_threads, with_coroutines) = (day(a_thread), day(a_coroutine));
+        println!("with threads:\n  {}", with_threads.join("\n  "));
         if with_coroutines == with_threads {
             println!("with coroutines: the same {} lines, word for word", with_coroutines.len());
         } else {
-            println!("with coroutines:");
-            with_coroutines.iter().for_each(|line| println!("  {line}"));
+            println!("with coroutines:\n  {}", with_coroutines.join("\n  "));
         }
+        println!("with branch offices, which are processes:");
+        open_branches();
     });
+}
+
+static WRENCH: Mutex<()> = Mutex::new(()); // each process has one
+
+fn open_branches() {
+    let _in_use = WRENCH.lock().unwrap();
+    let board = Segment::new(1).expect("memory");
+    for (name, burns) in [("north", false), ("south", true)] {
+        let (phone, line) = pipe().expect("a telephone line");
+        let office = process::spawn(branch, (line, board.clone(), burns)).expect("one more process");
+        println!("  phone    {name}: {}", io::read_to_string(phone).expect("it hangs up"));
+        match office.join() {
+            Ok(()) => println!("  join     {name}: its work is done"),
+            Err(error) => println!("  fire     {name} {}", error.exit().expect("a process")),
+        }
+    }
+    println!("  board    jobs done, by all branches: {}", board[0].load(SeqCst));
+}
+
+/// A branch: its telephone, the notice board of all offices, and whether it is to burn down.
+fn branch((mut phone, board, burns): (PipeWriter, Segment, bool)) {
+    let own = if WRENCH.try_lock().is_ok() { "we have our own wrench" } else { "our wrench is in use" };
+    board[0].fetch_add(2, SeqCst);
+    write!(phone, "yours is in use, {own}; 2 jobs are done").unwrap();
+    if burns {
+        kill_process(getpid(), Signal::KILL).unwrap();
+    }
 }
 
 /// One day, as the diary has it.

@@ -1,11 +1,13 @@
 //! The train of the textbooks: a toilet for one (a mutex), a dining car with two seats (a semaphore), and passengers
-//! of two kinds, coroutines and threads, at the same doors.
+//! of two kinds, coroutines and threads, at the same doors. Then a fire on another train, which is another process.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use ropewalk::channel::{self, Receiver};
 use ropewalk::sync::{Mutex, Semaphore};
-use ropewalk::{Runtime, TaskId, coroutine, inspect, scope, thread};
+use ropewalk::{Runtime, TaskId, coroutine, inspect, process, scope, thread};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::{Deserialize, Serialize};
 
 const SEATS: usize = 2;
 /// By turns a coroutine and a thread.
@@ -31,7 +33,37 @@ pub(crate) fn main() {
         println!("dining car: a Semaphore with {SEATS} permits");
         let most = visit(&|| dining_car.try_acquire(), &|| dining_car.acquire());
         println!("  most inside at once: {most} of {SEATS}");
+
+        println!("another train: a process with {} threads, one of which is on fire", PASSENGERS.len());
+        for fire in [Fire::Panic, Fire::Abort] {
+            let train = process::Builder::new().stderr(process::Stdio::null());
+            let arrived = match train.spawn(another_train, fire).expect("one more process").join() {
+                Ok(arrived) => format!("{arrived} arrive"),
+                Err(error) => format!("nobody arrives: it {}", error.exit().expect("it ran")),
+            };
+            println!("  {fire:?}: {arrived}");
+        }
     });
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+enum Fire {
+    Panic,
+    Abort,
+}
+
+/// How many of its passengers arrive.
+fn another_train(fire: Fire) -> usize {
+    let no_core_dump = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, no_core_dump).expect("a limit can be lowered");
+    let ride = move |passenger: usize| match fire {
+        Fire::Panic if passenger == 0 => panic!("it burns"),
+        Fire::Abort if passenger == 0 => std::process::abort(),
+        _ => {}
+    };
+    let passengers: Vec<_> =
+        (0..PASSENGERS.len()).map(|number| thread::spawn(move || ride(number))).collect();
+    passengers.into_iter().filter_map(|passenger| passenger.join().ok()).count()
 }
 
 /// Everybody comes to the door, one by one; then the conductor asks whoever has been inside longest to leave, until

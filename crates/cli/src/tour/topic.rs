@@ -13,6 +13,8 @@ mod blocked;
 mod co;
 #[path = "../../examples/company.rs"]
 mod company;
+#[path = "../../examples/crash.rs"]
+mod crash;
 #[path = "../../examples/flat.rs"]
 mod flat;
 #[path = "../../examples/hog.rs"]
@@ -21,6 +23,8 @@ mod hog;
 mod interleave;
 #[path = "../../examples/producer.rs"]
 mod producer;
+#[path = "../../examples/resources.rs"]
+mod resources;
 #[path = "../../examples/steps.rs"]
 mod steps;
 #[path = "../../examples/train.rs"]
@@ -38,6 +42,8 @@ pub(crate) enum Topic {
     Blocked,
     Hog,
     Flat,
+    Crash,
+    Resources,
     Slices,
 }
 
@@ -47,6 +53,18 @@ struct Parts {
     source: &'static str,
     en: &'static str,
     zh: &'static str,
+}
+
+/// The parts of a topic whose program is the example of its name.
+macro_rules! example {
+    ($name:ident) => {
+        Parts {
+            program: $name::main,
+            source: include_str!(concat!("../../examples/", stringify!($name), ".rs")),
+            en: include_str!(concat!("texts/en/", stringify!($name), ".md")),
+            zh: include_str!(concat!("texts/zh/", stringify!($name), ".md")),
+        }
+    };
 }
 
 impl Topic {
@@ -77,60 +95,17 @@ impl Topic {
 
     fn parts(self) -> Parts {
         match self {
-            Self::Interleave => Parts {
-                program: interleave::main,
-                source: include_str!("../../examples/interleave.rs"),
-                en: include_str!("texts/en/interleave.md"),
-                zh: include_str!("texts/zh/interleave.md"),
-            },
-            Self::Producer => Parts {
-                program: producer::main,
-                source: include_str!("../../examples/producer.rs"),
-                en: include_str!("texts/en/producer.md"),
-                zh: include_str!("texts/zh/producer.md"),
-            },
-            Self::Steps => Parts {
-                program: steps::main,
-                source: include_str!("../../examples/steps.rs"),
-                en: include_str!("texts/en/steps.md"),
-                zh: include_str!("texts/zh/steps.md"),
-            },
-            Self::Co => Parts {
-                program: co::main,
-                source: include_str!("../../examples/co.rs"),
-                en: include_str!("texts/en/co.md"),
-                zh: include_str!("texts/zh/co.md"),
-            },
-            Self::Company => Parts {
-                program: company::main,
-                source: include_str!("../../examples/company.rs"),
-                en: include_str!("texts/en/company.md"),
-                zh: include_str!("texts/zh/company.md"),
-            },
-            Self::Train => Parts {
-                program: train::main,
-                source: include_str!("../../examples/train.rs"),
-                en: include_str!("texts/en/train.md"),
-                zh: include_str!("texts/zh/train.md"),
-            },
-            Self::Blocked => Parts {
-                program: blocked::main,
-                source: include_str!("../../examples/blocked.rs"),
-                en: include_str!("texts/en/blocked.md"),
-                zh: include_str!("texts/zh/blocked.md"),
-            },
-            Self::Hog => Parts {
-                program: hog::main,
-                source: include_str!("../../examples/hog.rs"),
-                en: include_str!("texts/en/hog.md"),
-                zh: include_str!("texts/zh/hog.md"),
-            },
-            Self::Flat => Parts {
-                program: flat::main,
-                source: include_str!("../../examples/flat.rs"),
-                en: include_str!("texts/en/flat.md"),
-                zh: include_str!("texts/zh/flat.md"),
-            },
+            Self::Interleave => example!(interleave),
+            Self::Producer => example!(producer),
+            Self::Steps => example!(steps),
+            Self::Co => example!(co),
+            Self::Company => example!(company),
+            Self::Train => example!(train),
+            Self::Blocked => example!(blocked),
+            Self::Hog => example!(hog),
+            Self::Flat => example!(flat),
+            Self::Crash => example!(crash),
+            Self::Resources => example!(resources),
             Self::Slices => Parts {
                 program: slices::textbook,
                 source: include_str!("../slices/simulate.rs"),

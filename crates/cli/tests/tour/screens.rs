@@ -8,8 +8,20 @@ use crate::support::{ropewalk, run};
 const COLUMNS: usize = 80;
 const LINES: usize = 45;
 
-const TOPICS: [&str; 10] =
-    ["interleave", "producer", "steps", "co", "company", "train", "blocked", "hog", "flat", "slices"];
+const TOPICS: [&str; 12] = [
+    "interleave",
+    "producer",
+    "steps",
+    "co",
+    "company",
+    "train",
+    "blocked",
+    "hog",
+    "flat",
+    "crash",
+    "resources",
+    "slices",
+];
 const HEADINGS: [(&str, [&str; 3]); 2] =
     [("en", ["What you see", "Why", "Try this"]), ("zh", ["你会看到", "为什么", "试一试"])];
 

@@ -20,6 +20,12 @@ with threads:
   daemon   Qian waters the plants, one after the other, for ever; you go home
            Qian drops the can and goes too
 with coroutines: the same 13 lines, word for word
+with branch offices, which are processes:
+  phone    north: yours is in use, we have our own wrench; 2 jobs are done
+  join     north: its work is done
+  phone    south: yours is in use, we have our own wrench; 2 jobs are done
+  fire     south was ended by signal 9 (SIGKILL)
+  board    jobs done, by all branches: 4
 ";
     assert_eq!(bare("company"), expected);
 }
@@ -27,6 +33,9 @@ with coroutines: the same 13 lines, word for word
 #[test]
 fn the_train_never_has_more_inside_than_may_be() {
     let output = bare("train");
+    let (output, fire) = output.split_once("another train: ").expect("a fire elsewhere");
+    assert!(fire.contains("  Panic: 3 arrive\n"), "{fire}");
+    assert!(fire.contains("  Abort: nobody arrives: it was ended by signal 6 (SIGABRT)\n"), "{fire}");
     let (toilet, dining_car) = output.split_once("dining car").expect("two places");
     for (place, limit, waiting) in [(toilet, 1, 3), (dining_car, 2, 2)] {
         assert!(place.contains(&format!("most inside at once: {limit} of {limit}")), "{output}");
@@ -96,4 +105,63 @@ fn the_kernel_schedules_threads_and_no_coroutines() {
     assert!(output.contains(&format!("\n{} for the kernel to schedule", rows.len())), "{output}");
     let switches: u64 = output.trim_end().rsplit(' ').next().unwrap().parse().unwrap();
     assert!(switches > 9_000, "each of 1000 yielded ten times:\n{output}");
+}
+
+/// The words of a row, in the columns that the heading begins.
+fn cells<'a>(output: &'a str, row: &str, columns: [usize; 3]) -> [&'a str; 3] {
+    let line = output.lines().find(|line| line.starts_with(row)).unwrap_or_else(|| panic!("{row}: {output}"));
+    let ends = [columns[1], columns[2], line.len()];
+    [0, 1, 2].map(|column| line[columns[column]..ends[column]].trim())
+}
+
+fn columns(output: &str) -> [usize; 3] {
+    let heading = output.lines().next().expect("a heading");
+    ["a coroutine", "a thread", "a process"].map(|plan| heading.find(plan).expect(plan))
+}
+
+#[test]
+fn a_process_dies_alone_and_what_crashes_in_a_coroutine_or_thread_takes_all_along() {
+    let output = bare("crash");
+    let columns = columns(&output);
+    assert_eq!(cells(&output, "panic", columns), ["it: panicked"; 3]);
+    assert_eq!(
+        cells(&output, "a deadline", columns),
+        ["nobody: it goes on", "nobody: it goes on", "it: deadline"]
+    );
+    for (row, arrives) in [
+        ("abort()", &["SIGABRT"][..]),
+        ("bad pointer", &["SIGSEGV"]),
+        // As whoever handles the fault has it.
+        ("stack overflow", &["SIGABRT", "SIGSEGV"]),
+        ("exit(3)", &["exit code 3"]),
+        ("kill -9", &["SIGKILL"]),
+        ("4 GiB", &["SIGABRT"]),
+    ] {
+        for (cell, who) in cells(&output, row, columns).iter().zip(["ALL: ", "ALL: ", "it: "]) {
+            let arrived = cell.strip_prefix(who).unwrap_or_else(|| panic!("{row}: {output}"));
+            assert!(arrives.contains(&arrived), "{row}: {output}");
+        }
+    }
+    assert!(output.contains("of the coroutine that goes on: it computes\n"), "{output}");
+    assert!(output.contains("asked 8 times, and answered each time"), "{output}");
+}
+
+#[test]
+fn a_process_owns_what_threads_and_coroutines_share() {
+    let output = bare("resources");
+    let columns = columns(&output);
+    for (row, cells_of_row) in [
+        ("the process", ["its spawner's", "its spawner's", "its own"]),
+        ("what the kernel schedules", ["its spawner's", "its own", "its own"]),
+        ("a global variable", ["its spawner's", "its spawner's", "its own"]),
+        ("a vector on the heap", ["its spawner's", "its spawner's", "its own"]),
+        ("an open file", ["its spawner's", "its spawner's", "its own"]),
+        ("the working directory", ["its spawner's", "its spawner's", "its own"]),
+        ("what happens at a signal", ["its spawner's", "its spawner's", "its own"]),
+    ] {
+        assert_eq!(cells(&output, row, columns), cells_of_row, "{row}: {output}");
+    }
+    for ending in ["was ended by signal 6 (SIGABRT)", "used up its CPU time", "Too many open files"] {
+        assert!(output.contains(ending), "{ending}: {output}");
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
 use ropewalk_sync::park::{Interest, Wait, WaitReason, Watched};
@@ -10,7 +9,6 @@ use ropewalk_sync::source::Source;
 use ropewalk_sys::process::{Child, Signal, Status};
 
 use crate::task::exit::Exit;
-use crate::task::join::Ended;
 
 /// How long a child may take to end after its function has ended, or after it has cut its link.
 pub(super) const EXIT_LIMIT: Duration = Duration::from_secs(5);
@@ -72,9 +70,4 @@ pub(super) fn exit_of(status: Option<Status>) -> Exit {
         Some(Status::Signaled(signal, _)) if signal == Signal::XCPU.as_raw() => Exit::OutOfCpuTime,
         Some(Status::Signaled(signal, core_dumped)) => Exit::Signaled { signal, core_dumped },
     }
-}
-
-/// Ends the task: its handle tells why.
-pub(super) fn fail(why: Ended) -> ! {
-    resume_unwind(Box::new(why))
 }

@@ -252,7 +252,8 @@ impl Builder {
         }
         let Self { deadline, kill_deadline, .. } = self;
         let command = self.command(program)?;
-        task.spawn(move || shepherd::look_after(Order { command, setup, call, deadline, kill_deadline }))
+        let order = Order { command, setup, call, deadline, kill_deadline };
+        task.spawn(move || shepherd::look_after(order)).map(JoinHandle::of_what_it_stands_for)
     }
 
     fn command(self, program: &Program) -> io::Result<Command> {

@@ -2,7 +2,7 @@
 //!
 //! The handle of a process is the handle of this coroutine, so everything that a handle can do - join, with and without a
 //! time limit, cancel, belong to a scope or a runtime, be a daemon - is what it is for coroutines. What the coroutine
-//! gives is what the child's function gave; an end of any other kind it raises as an [`Exit`].
+//! gives is what the child's function gave, or how it ended otherwise: an [`Exit`].
 //!
 //! # The end of a child, in order
 //! 1. The kernel says that it has ended. It is still a zombie, so its number, which is its group's, is its own.
@@ -23,7 +23,7 @@ use ropewalk_sync::clock;
 use ropewalk_sys::process::{Signal, Status};
 use serde::de::DeserializeOwned;
 
-use super::charge::{Charge, EXIT_LIMIT, KILL_LIMIT, exit_of, fail};
+use super::charge::{Charge, EXIT_LIMIT, KILL_LIMIT, exit_of};
 use super::child::Setup;
 use super::reply::Reply;
 use super::spawner;
@@ -54,14 +54,12 @@ enum Heard {
 
 /// Starts the child, and gives what its function returned.
 ///
-/// # Panics
-/// As every task that fails: with [`Ended`] as the payload.
-pub(super) fn look_after<R: DeserializeOwned>(order: Order) -> R {
-    match conduct(order).and_then(|(heard, status)| judge(heard, status)) {
-        Ok(Ok(result)) => decode(result).unwrap_or_else(|error| fail(Ended::NotStarted(error))),
-        Ok(Err(exit)) => fail(Ended::Exited(exit)),
-        Err(error) => fail(Ended::NotStarted(error)),
-    }
+/// # Errors
+/// How it ended, where its function has not returned.
+pub(super) fn look_after<R: DeserializeOwned>(order: Order) -> Result<R, Ended> {
+    let judged = conduct(order).and_then(|(heard, status)| judge(heard, status));
+    let result = judged.map_err(Ended::NotStarted)?.map_err(Ended::Exited)?;
+    decode(result).map_err(Ended::NotStarted)
 }
 
 fn judge(heard: Heard, status: Option<Status>) -> io::Result<Result<Message, Exit>> {

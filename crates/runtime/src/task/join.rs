@@ -15,6 +15,7 @@ use ropewalk_sync::clock;
 use ropewalk_sync::park::Waiter;
 
 use super::cell::Joinable;
+use super::ending::Ending;
 use super::exit::Exit;
 use super::{cancel, join_wait};
 
@@ -151,6 +152,15 @@ impl<T> JoinHandle<T> {
     }
 }
 
+impl<T: 'static> JoinHandle<Result<T, Ended>> {
+    /// The handle of a task that says by its value how what it stands for has ended.
+    pub(crate) fn of_what_it_stands_for(mut self) -> JoinHandle<T> {
+        // The result is the other handle's.
+        self.taken = true;
+        JoinHandle::new(Arc::new(Ending(self.task.clone())))
+    }
+}
+
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
@@ -207,7 +217,7 @@ enum Cause {
     Exited(Exit),
 }
 
-/// The payload with which a task that stands for another thing says how that ended.
+/// With what a task that stands for another thing says how that has ended.
 pub(crate) enum Ended {
     NotStarted(io::Error),
     Exited(Exit),
@@ -220,12 +230,13 @@ impl JoinError {
 
     /// Of a task that unwound with this payload.
     pub(crate) fn panicked(id: u64, name: Option<Arc<str>>, payload: Box<dyn Any + Send>) -> Self {
-        let cause = match payload.downcast::<Ended>() {
-            Ok(ended) => match *ended {
-                Ended::NotStarted(reason) => Cause::NotStarted(reason),
-                Ended::Exited(exit) => Cause::Exited(exit),
-            },
-            Err(payload) => Cause::Panicked(Mutex::new(payload)),
+        Self(Box::new(Failed { id, name, cause: Cause::Panicked(Mutex::new(payload)) }))
+    }
+
+    pub(super) fn ended(id: u64, name: Option<Arc<str>>, ended: Ended) -> Self {
+        let cause = match ended {
+            Ended::NotStarted(reason) => Cause::NotStarted(reason),
+            Ended::Exited(exit) => Cause::Exited(exit),
         };
         Self(Box::new(Failed { id, name, cause }))
     }
@@ -236,7 +247,7 @@ impl JoinError {
 
     /// Of a call that was made by the task that waited for it, under a number of its own.
     pub(crate) fn of_call(ended: Ended) -> Self {
-        Self::panicked(Waiter::new(false).id(), None, Box::new(ended))
+        Self::ended(Waiter::new(false).id(), None, ended)
     }
 
     /// Which task it was.

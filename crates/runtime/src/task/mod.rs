@@ -6,6 +6,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod current;
+mod ending;
 pub(crate) mod exit;
 pub(crate) mod join;
 

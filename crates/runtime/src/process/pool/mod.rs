@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 use self::crew::{Crew, Settings, Ticket};
 use self::worker::Worker;
 use super::Builder;
-use super::charge::{exit_of, fail};
+use super::charge::exit_of;
 use super::entry::Entry;
 use super::reply::Reply;
 use crate::coroutine;
@@ -210,7 +210,7 @@ impl Pool {
         R: Serialize + DeserializeOwned + Send + 'static,
     {
         let (call, ticket) = self.prepare(f, argument)?;
-        coroutine::Builder::new().spawn(move || perform(ticket, &call).unwrap_or_else(|ended| fail(ended)))
+        coroutine::Builder::new().spawn(move || perform(ticket, &call)).map(JoinHandle::of_what_it_stands_for)
     }
 
     /// Runs `f` with `argument` in a worker, while the caller waits: the quickest way there and back.

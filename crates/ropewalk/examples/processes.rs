@@ -1,0 +1,61 @@
+//! Functions in processes of their own, and every way in which one can end.
+//!
+//! `cargo run -p ropewalk --example processes` runs them. `.ci/process-builds` runs the same program built in other ways,
+//! with `remove-me`: then it removes its own file before it spawns anything.
+
+use std::fmt::Debug;
+use std::hint::black_box;
+use std::process::{abort, exit};
+
+use ropewalk::process::{self, Exit};
+use ropewalk::{JoinHandle, coroutine};
+
+fn fib(n: u32) -> u64 {
+    if n < 2 { n.into() } else { fib(n - 1) + fib(n - 2) }
+}
+
+/// Spawns a process of its own, and coroutines.
+fn sum(numbers: Vec<u32>) -> u64 {
+    ropewalk::run(|| {
+        let inner = process::spawn(fib, 10).expect("another process");
+        let tasks: Vec<_> = numbers.into_iter().map(|n| coroutine::spawn(move || fib(n))).collect();
+        let sum: u64 = tasks.into_iter().map(|task| task.join().expect("it returns")).sum();
+        sum + inner.join().expect("it returns")
+    })
+}
+
+fn fail(index: usize) {
+    let numbers = vec![1, 2, 3];
+    black_box(numbers[index]);
+}
+
+/// How it ended, in a word.
+fn ending<T: Debug>(handle: JoinHandle<T>) -> String {
+    match handle.join() {
+        Ok(value) => format!("returned {value:?}"),
+        Err(error) => match error.exit() {
+            Some(Exit::Panicked { message, .. }) => format!("panicked: {message}"),
+            Some(exit) => exit.to_string(),
+            None => format!("did not run: {error}"),
+        },
+    }
+}
+
+fn main() -> std::io::Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        Some("remove-me") => std::fs::remove_file(std::env::current_exe()?)?,
+        Some(other) => {
+            eprintln!("what is '{other}'? nothing, or remove-me");
+            exit(2);
+        }
+    }
+    let quiet = || process::Builder::new().stderr(process::Stdio::null());
+    println!("a function           {}", ending(process::spawn(fib, 20)?));
+    println!("a closure            {}", ending(process::spawn(|(a, b): (u8, u8)| a + b, (1, 2))?));
+    println!("one that spawns      {}", ending(process::spawn(sum, vec![1, 2, 3])?));
+    println!("out of bounds        {}", ending(quiet().spawn(fail, 7)?));
+    println!("exit(3)              {}", ending::<()>(quiet().spawn(|code| exit(code), 3)?));
+    println!("abort()              {}", ending::<()>(quiet().spawn(|()| abort(), ())?));
+    Ok(())
+}
