@@ -134,10 +134,22 @@ impl Block {
 /// The children of a process, whichever of its threads started them.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    tasks
+    let lists: Vec<_> =
+        tasks.flatten().map(|task| fs::read_to_string(task.path().join("children"))).collect();
+    if lists.iter().all(Result::is_err) {
+        return children_among_all(pid);
+    }
+    let ids = |list: String| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>();
+    lists.into_iter().flatten().flat_map(ids).collect()
+}
+
+/// The same where the kernel keeps no lists (`CONFIG_PROC_CHILDREN`): every process of the machine is asked.
+fn children_among_all(pid: u32) -> Vec<u32> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    processes
         .flatten()
-        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
-        .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|&process| Stat::read(process).is_ok_and(|stat| stat.parent == pid))
         .collect()
 }
 
@@ -236,6 +248,7 @@ mod tests {
         });
         let mut child = child.join().unwrap();
         assert!(children(std::process::id()).contains(&child.id()));
+        assert!(children_among_all(std::process::id()).contains(&child.id()));
         drop(child.stdin.take());
         child.wait().unwrap();
     }

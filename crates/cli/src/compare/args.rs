@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// Seconds of load before the payment clock starts [default: 1; 0.2 with --quick]
     #[arg(long, value_name = "SECONDS", value_parser = crate::load::seconds)]
     warmup: Option<f64>,
-    /// Stop the payment clock after so many seconds [default: 5; 1 with --quick]
+    /// Stop the payment clock after so many seconds [default: 3; 1 with --quick]
     #[arg(long, value_name = "SECONDS", value_parser = crate::load::seconds)]
     seconds: Option<f64>,
     /// Stop the payment clock after so many answers [default: 10000, 100000 with --work read; 2000 with --quick]
@@ -138,7 +138,7 @@ impl Settings {
             rounds: args.rounds.unwrap_or(if args.quick { 1 } else { 3 }),
             seed: args.seed,
             warmup_seconds: args.warmup.unwrap_or(quick(0.2, 1.0)),
-            seconds: args.seconds.unwrap_or(quick(1.0, 5.0)),
+            seconds: args.seconds.unwrap_or(quick(1.0, 3.0)),
             payments: args.payments.unwrap_or(if args.quick { 2_000 } else { payments }),
             thread_stack_bytes: args.thread_stack.bytes(),
             memory_limit_bytes: args.memory.map(Size::bytes),
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(method.process_users, 1_000);
         assert_eq!(method.users, [10, 100, 1_000, 10_000]);
         assert_eq!((method.rounds, method.payments, method.thread_stack_bytes), (3, 10_000, 4 << 20));
-        assert_eq!((method.warmup_seconds, method.seconds), (1.0, 5.0));
+        assert_eq!((method.warmup_seconds, method.seconds), (1.0, 3.0));
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use ropewalk::process::Descriptor;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 
 /// The door of a process that accepts connections.
 #[derive(Debug, Default)]
@@ -86,7 +85,7 @@ impl From<Descriptor> for Notice {
 /// Waits until one of the descriptors can be read, or its other end is closed; all are false when the time is up.
 ///
 /// # Errors
-/// The kernel's. A signal is none: then this returns early.
+/// The kernel's, and [`Interrupted`](io::ErrorKind::Interrupted) by a signal.
 ///
 /// # Waits
 /// The calling thread.
@@ -95,9 +94,6 @@ pub(super) fn wait_for<const N: usize>(
     timeout: Option<&Timespec>,
 ) -> io::Result<[bool; N]> {
     let mut polled = descriptors.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
-    match poll(&mut polled, timeout) {
-        Ok(_) => Ok(polled.map(|polled| !polled.revents().is_empty())),
-        Err(Errno::INTR) => Ok([false; N]),
-        Err(error) => Err(error.into()),
-    }
+    poll(&mut polled, timeout)?;
+    Ok(polled.map(|polled| !polled.revents().is_empty()))
 }

@@ -41,10 +41,10 @@ pub(crate) struct Need {
 const SPARE: u64 = 128;
 
 /// Memory that a user costs at most on both sides: buffers, sockets, stacks, page tables. Generous: measured are
-/// some 50 KiB for a thread, 20 KiB for a coroutine and a good MiB for a process.
+/// some 50 KiB for a thread, 20 KiB for a coroutine and 550 KiB for a process.
 const THREAD_BYTES: u64 = 96 * 1024;
 const COROUTINE_BYTES: u64 = 48 * 1024;
-const PROCESS_BYTES: u64 = 2 * 1024 * 1024;
+const PROCESS_BYTES: u64 = 1024 * 1024;
 
 /// Memory that the two processes take whatever the number of users.
 const BASE_BYTES: u64 = 128 * 1024 * 1024;
@@ -104,11 +104,11 @@ impl Need {
 
     /// The first limit that this need runs into, if any.
     pub(crate) fn obstacle(&self, limits: &Limits) -> Option<Obstacle> {
-        self.descriptor_obstacle(limits)
+        self.patience_obstacle()
+            .or_else(|| self.descriptor_obstacle(limits))
             .or_else(|| self.thread_obstacle(limits))
             .or_else(|| self.memory_obstacle(limits))
             .or_else(|| self.port_obstacle(limits))
-            .or_else(|| self.patience_obstacle())
     }
 
     /// What could be run, and is not unless it is asked for.
@@ -351,8 +351,8 @@ mod tests {
             "ulimit -u",
         );
         assert_obstacle(
-            process(|limits| limits.memory_free = Some(2 << 30)),
-            "2128 MiB of memory",
+            process(|limits| limits.memory_free = Some(1 << 30)),
+            "1128 MiB of memory",
             "fewer --users",
         );
     }

@@ -207,8 +207,11 @@ impl<R: ReplySlot> Ledger for Arc<Shared<R>> {
 
     fn tell(&self, report: Report) {
         let mut state = self.lock();
+        if state.gone {
+            return;
+        }
         write_request(&mut state.outgoing, 0, &Request::Report(report));
-        let send = !state.gone && !std::mem::replace(&mut state.sending, true);
+        let send = !std::mem::replace(&mut state.sending, true);
         drop(state);
         if send {
             self.send();
