@@ -25,4 +25,5 @@ pub mod poll;
 pub mod process;
 pub mod segv;
 pub mod shared_memory;
+pub mod terminal;
 pub mod uring;

@@ -144,7 +144,27 @@ impl Child {
     /// # Errors
     /// As [`signal`](Self::signal).
     pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
-        ignore_gone(kill_process_group(self.pid, signal))
+        self.group().signal(signal)
+    }
+
+    /// The process group of which it is the leader, whose number is its own until it is reaped.
+    #[must_use]
+    pub fn group(&self) -> Group {
+        Group(self.pid)
+    }
+}
+
+/// A process group, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group(Pid);
+
+impl Group {
+    /// Sends a signal to all who are in it. One that is empty has no use for it: that is no error.
+    ///
+    /// # Errors
+    /// All of them have become other users'.
+    pub fn signal(self, signal: Signal) -> io::Result<()> {
+        ignore_gone(kill_process_group(self.0, signal))
     }
 }
 

@@ -102,6 +102,7 @@
 //! # Limits
 //! - A process takes two descriptors here (its pidfd and the link), and a coroutine that looks after it.
 //! - It is in a process group of its own, so Ctrl-C in a terminal reaches the parent only; when that ends, so does the child.
+//!   [`forward_terminal_signals`] has both hear it.
 //! - A program that waits for any child with `wait`, or ignores `SIGCHLD`, takes the status of ours away:
 //!   [`Exit::Lost`].
 //! - A raw `fork(2)` is no substitute: in the copy, which lacks all threads, spawns are errors and waits abort.
@@ -113,5 +114,7 @@ mod command;
 pub use self::child::{Child, ChildStderr, ChildStdin, ChildStdout};
 pub use self::command::{Command, CommandArgs, CommandEnvs};
 pub use ropewalk_ipc::message::Descriptor;
-pub use ropewalk_runtime::process::{Builder, Exit, Pool, PoolBuilder, Stdio, init, spawn};
+pub use ropewalk_runtime::process::{
+    Builder, Exit, Pool, PoolBuilder, Stdio, forward_terminal_signals, init, spawn,
+};
 pub use std::process::{ExitStatus, Output};

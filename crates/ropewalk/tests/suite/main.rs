@@ -29,6 +29,7 @@ mod stdio;
 mod stress;
 mod syscalls;
 mod tasks;
+mod terminal;
 mod thread_locals;
 mod timeouts;
 mod unix;

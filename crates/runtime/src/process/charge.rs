@@ -2,12 +2,14 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ropewalk_sync::park::{Interest, Wait, WaitReason, Watched};
 use ropewalk_sync::source::Source;
 use ropewalk_sys::process::{Child, Signal, Status};
 
+use super::terminal::Listener;
 use crate::task::exit::Exit;
 
 /// How long a child may take to end after its function has ended, or after it has cut its link.
@@ -19,6 +21,8 @@ pub(super) const KILL_LIMIT: Duration = Duration::from_secs(30);
 pub(super) struct Charge {
     pub(super) child: Child,
     ended: Source,
+    /// Until it is reaped.
+    listener: Mutex<Option<Listener>>,
 }
 
 impl Drop for Charge {
@@ -29,7 +33,8 @@ impl Drop for Charge {
 
 impl Charge {
     pub(super) fn new(child: Child) -> Self {
-        Self { child, ended: Source::default() }
+        let listener = Mutex::new(Some(Listener::new(&child)));
+        Self { child, ended: Source::default(), listener }
     }
 
     /// Waits until the child has ended, or until `deadline`; or until `news` has something to tell, which is asked
@@ -55,6 +60,7 @@ impl Charge {
 
     /// Takes note of the end; nothing if there is none, or somebody else has taken note.
     pub(super) fn reap(&self) -> Option<Status> {
+        drop(self.listener.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.child.reap().unwrap_or_else(|error| {
             tracing::warn!(pid = self.child.id(), %error, "somebody else has reaped a child of Ropewalk's");
             None

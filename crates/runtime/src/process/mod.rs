@@ -13,6 +13,7 @@
 //! | `foreign` | a process that runs another program |
 //! | `reply`, `report` | what a child answers; what is told of a panic |
 //! | `stdio` | where its standard streams go |
+//! | `terminal` | what is typed, for children in groups of their own |
 
 mod charge;
 mod child;
@@ -24,6 +25,7 @@ mod report;
 mod shepherd;
 mod spawner;
 pub mod stdio;
+mod terminal;
 
 use std::ffi::OsString;
 use std::io;
@@ -47,6 +49,7 @@ use crate::coroutine;
 use crate::task::join::JoinHandle;
 
 pub use self::stdio::Stdio;
+pub use self::terminal::forward_terminal_signals;
 pub use crate::task::exit::Exit;
 
 /// How long a process has between `SIGTERM` and `SIGKILL`, unless told otherwise.
