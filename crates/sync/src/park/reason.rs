@@ -31,10 +31,15 @@ pub enum WaitReason {
     ProcessExit,
     Yield,
     Future,
+    RwLockRead,
+    RwLockWrite,
+    BarrierWait,
+    LatchWait,
+    OnceWait,
 }
 
 impl WaitReason {
-    const ALL: [Self; 22] = [
+    const ALL: &[Self] = &[
         Self::Join,
         Self::ScopeEnd,
         Self::RuntimeEnd,
@@ -57,6 +62,11 @@ impl WaitReason {
         Self::ProcessExit,
         Self::Yield,
         Self::Future,
+        Self::RwLockRead,
+        Self::RwLockWrite,
+        Self::BarrierWait,
+        Self::LatchWait,
+        Self::OnceWait,
     ];
 
     pub(super) fn from_u8(value: u8) -> Option<Self> {
@@ -89,6 +99,11 @@ impl WaitReason {
             Self::ProcessExit => "waiting for a process to end",
             Self::Yield => "letting others run",
             Self::Future => "waiting for a future",
+            Self::RwLockRead => "locking a read-write lock for reading",
+            Self::RwLockWrite => "locking a read-write lock for writing",
+            Self::BarrierWait => "waiting at a barrier",
+            Self::LatchWait => "waiting for a latch",
+            Self::OnceWait => "waiting for an initialization",
         }
     }
 }
