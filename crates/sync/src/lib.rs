@@ -12,16 +12,27 @@
 //! | [`mailbox`] | messages to a worker that may sleep |
 //! | [`wait_list`] | who waits for an object, first in, first out |
 //! | [`source`] | waiting for a descriptor |
-//! | [`mutex`], [`condvar`], [`semaphore`] | the locks |
-//! | [`channel`] | messages |
+//! | [`mutex`], [`rwlock`], [`condvar`], [`semaphore`] | the locks |
+//! | [`barrier`], [`latch`] | waiting for one another |
+//! | [`once`], [`once_lock`], [`lazy_lock`] | what is done once |
+//! | [`channel`], [`mpsc`] | messages |
 
+pub mod barrier;
 pub mod channel;
 pub mod clock;
 pub mod condvar;
+mod holder;
+pub mod latch;
+pub mod lazy_lock;
 pub mod mailbox;
+pub mod mpsc;
 pub mod mutex;
+pub mod once;
+pub mod once_lock;
 pub mod park;
+mod poison;
 pub mod primitive;
+pub mod rwlock;
 pub mod semaphore;
 pub mod source;
 pub mod wait_list;

@@ -8,10 +8,14 @@
 
 mod support;
 
+mod barrier;
 mod channel;
 mod channel_cancel;
 mod channel_traffic;
 mod condvar;
+mod mpsc;
 mod mutex;
 mod mutex_poison;
+mod once;
+mod rwlock;
 mod semaphore;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use ropewalk::channel::{Receiver, bounded};
 use ropewalk::inspect::{self, Blocked, Dump, Plan as PlanInfo, State, TaskInfo, WaitReason, WorkerInfo};
-use ropewalk::sync::{Arc, Mutex};
+use ropewalk::sync::{Arc, Mutex, OnceLock, RwLock};
 use ropewalk::{Runtime, Schedule, TaskId, coroutine, scope, thread};
 
 use super::support::child::{Child, case, test_name};
@@ -207,6 +207,40 @@ fn a_lock_that_is_waited_for_shows_its_holder() {
             assert_eq!(blocked.on, Some(own), "{dump}");
             let text = dump.to_string();
             assert!(text.contains(&format!("held by {own}")), "{text}");
+            drop(guard);
+        });
+    });
+}
+
+#[test]
+fn who_writes_and_who_initializes_is_shown_as_well() {
+    on_every_plan(|plan| {
+        let (lock, cell) = (RwLock::new(()), OnceLock::new());
+        let own = coroutine::current().id();
+        let guard = lock.write().unwrap();
+        plan.scope(|s| {
+            let reader = s.spawn(|| drop(lock.read()));
+            let writer = s.spawn(|| drop(lock.write()));
+            let waits = [(reader, WaitReason::RwLockRead), (writer, WaitReason::RwLockWrite)];
+            for (waiter, reason) in &waits {
+                let blocked = blocked(info(&dump_blocked(waiter.id()), waiter.id())).unwrap();
+                assert_eq!((blocked.reason, blocked.on), (*reason, Some(own)));
+                assert_eq!(blocked.object, Some((&raw const lock).addr()));
+            }
+            cell.get_or_init(|| {
+                let other = s.spawn(|| assert!(cell.get_or_init(|| unreachable!("it is being made")) == &()));
+                let blocked = blocked(info(&dump_blocked(other.id()), other.id())).unwrap();
+                assert_eq!((blocked.reason, blocked.on), (WaitReason::OnceWait, Some(own)));
+            });
+            drop(guard);
+            // Readers are only counted.
+            for (waiter, _) in waits {
+                waiter.join().unwrap();
+            }
+            let guard = lock.read().unwrap();
+            let writer = s.spawn(|| drop(lock.write()));
+            let blocked = blocked(info(&dump_blocked(writer.id()), writer.id())).unwrap();
+            assert_eq!((blocked.reason, blocked.on), (WaitReason::RwLockWrite, None));
             drop(guard);
         });
     });

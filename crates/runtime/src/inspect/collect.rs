@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use ropewalk_sync::channel;
 use ropewalk_sync::clock;
-use ropewalk_sync::mutex::HOLDER_OFFSET;
 use ropewalk_sync::park::{self, Park, WaitReason, Waiter, Waiting};
+use ropewalk_sync::{mutex, once, rwlock};
 use ropewalk_sys::context::Context;
 use ropewalk_sys::memory::read_own;
 
@@ -198,7 +198,9 @@ impl Look {
         let passed = Duration::from_nanos(self.coarse.saturating_sub(waiting.since));
         let on = match waiting.reason {
             WaitReason::Join => self.headers.get(&waiting.object).copied(),
-            WaitReason::MutexLock => holder(waiting.object),
+            WaitReason::MutexLock => holder(waiting.object, mutex::HOLDER_OFFSET),
+            WaitReason::RwLockRead | WaitReason::RwLockWrite => holder(waiting.object, rwlock::HOLDER_OFFSET),
+            WaitReason::OnceWait => holder(waiting.object, once::HOLDER_OFFSET),
             _ => None,
         };
         // What was read at that address belongs to it only if it was waited for all the time.
@@ -212,10 +214,10 @@ impl Look {
     }
 }
 
-/// Who holds the mutex at this address, if there still is one.
-fn holder(mutex: usize) -> Option<u64> {
+/// Who holds the lock at this address, if there still is one, by the note that is so far in it.
+fn holder(lock: usize, offset: usize) -> Option<u64> {
     let mut id = [0; 8];
-    let read = read_own(mutex.wrapping_add(HOLDER_OFFSET), &mut id);
+    let read = read_own(lock.wrapping_add(offset), &mut id);
     Some(u64::from_ne_bytes(id)).filter(|id| read == 8 && *id != 0)
 }
 

@@ -8,36 +8,21 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
-
-use Ordering::Relaxed;
+use std::sync::{LockResult, TryLockError, TryLockResult};
 
 use self::raw::RawMutex;
 use crate::park::{self, Interrupt};
-use crate::primitive::{AtomicBool, Ordering, const_unless_loom};
+use crate::poison::{Before, Poison};
+use crate::primitive::const_unless_loom;
+
+pub use crate::holder::Holder;
 
 mod raw;
-
-/// Who holds a mutex.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// The task's [number](park::Waiter::id); 0 for a plain thread that has not waited for anything yet.
-    pub task: u64,
-    /// Where it [runs](park::Waiter::home).
-    pub home: u32,
-}
 
 /// Where in a mutex the number of the task stands that holds it (8 bytes; as true as [`Mutex::holder`]): for an inspector,
 /// which knows of a waiting task only the address of what it waits for, and reads there from outside.
 #[cfg(not(loom))]
 pub const HOLDER_OFFSET: usize = std::mem::offset_of!(Mutex<()>, raw) + RawMutex::TASK_OFFSET;
-
-impl Holder {
-    fn caller() -> Self {
-        let (task, home) = park::identity();
-        Self { task, home }
-    }
-}
 
 /// A value that one task at a time may touch.
 ///
@@ -66,7 +51,7 @@ impl Holder {
 #[repr(C)]
 pub struct Mutex<T: ?Sized> {
     raw: RawMutex,
-    poisoned: AtomicBool,
+    poison: Poison,
     data: UnsafeCell<T>,
 }
 
@@ -90,7 +75,7 @@ impl<T> Mutex<T> {
         /// assert_eq!(*mutex.lock().unwrap(), 1);
         /// ```
         pub fn new(value: T) -> Self {
-            Self { raw: RawMutex::new(), poisoned: AtomicBool::new(false), data: UnsafeCell::new(value) }
+            Self { raw: RawMutex::new(), poison: Poison::new(), data: UnsafeCell::new(value) }
         }
     }
 
@@ -105,8 +90,7 @@ impl<T> Mutex<T> {
     /// assert_eq!(mutex.into_inner().unwrap(), 1);
     /// ```
     pub fn into_inner(self) -> LockResult<T> {
-        let poisoned = self.is_poisoned();
-        with_poison(poisoned, self.data.into_inner())
+        self.poison.tell(self.data.into_inner())
     }
 }
 
@@ -173,8 +157,7 @@ impl<T: ?Sized> Mutex<T> {
     /// assert_eq!(mutex.into_inner().unwrap(), 2);
     /// ```
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
-        let poisoned = self.is_poisoned();
-        with_poison(poisoned, self.data.get_mut())
+        self.poison.tell(self.data.get_mut())
     }
 
     /// Whether a task panicked while it held the lock.
@@ -195,12 +178,12 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
-        self.poisoned.load(Relaxed)
+        self.poison.get()
     }
 
     /// Declares the value sound again.
     pub fn clear_poison(&self) {
-        self.poisoned.store(false, Relaxed);
+        self.poison.clear();
     }
 
     /// Who holds the lock, if anybody: to look at from outside. By the time it is read it may be over.
@@ -228,14 +211,8 @@ impl<T: ?Sized> Mutex<T> {
 
     /// To be called by who has just taken the lock, once.
     fn guard(&self) -> LockResult<MutexGuard<'_, T>> {
-        let guard = MutexGuard { mutex: self, unwinding: park::is_unwinding(), not_send: PhantomData };
-        // `Relaxed`: who set it held the lock.
-        with_poison(self.poisoned.load(Relaxed), guard)
+        self.poison.tell(MutexGuard { mutex: self, before: Before::now(), not_send: PhantomData })
     }
-}
-
-fn with_poison<R>(poisoned: bool, value: R) -> LockResult<R> {
-    if poisoned { Err(PoisonError::new(value)) } else { Ok(value) }
 }
 
 impl<T> From<T> for Mutex<T> {
@@ -273,8 +250,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
 #[must_use = "if unused the lock is given back at once"]
 pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
-    /// The task unwound when it locked: then the unwinding says nothing about what was done under the lock.
-    unwinding: bool,
+    before: Before,
     not_send: PhantomData<*const ()>,
 }
 
@@ -307,9 +283,7 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if !self.unwinding && park::is_panicking() {
-            self.mutex.poisoned.store(true, Relaxed);
-        }
+        self.mutex.poison.end(&self.before);
         self.mutex.raw.unlock();
     }
 }

@@ -29,9 +29,9 @@
 
 use Ordering::{Acquire, Relaxed, Release};
 
-use super::Holder;
+use crate::holder::{Holder, Note};
 use crate::park::{Interrupt, Wait, WaitReason};
-use crate::primitive::{AtomicU32, AtomicU64, Ordering, const_unless_loom};
+use crate::primitive::{AtomicU32, Ordering, const_unless_loom};
 use crate::wait_list::{Place, WaitList};
 
 const LOCKED: u32 = 1;
@@ -57,24 +57,20 @@ struct Queue {
 /// A lock, and who holds it.
 pub(super) struct RawMutex {
     word: AtomicU32,
-    /// The home of the holder. This and the next are notes for inspectors: valid while `LOCKED`, and a moment late.
-    home: AtomicU32,
-    /// The task that holds it; 0 for a thread that never waited.
-    task: AtomicU64,
+    holder: Note,
     waiters: WaitList<Queue, Waiting>,
 }
 
 impl RawMutex {
     #[cfg(not(loom))]
-    pub(super) const TASK_OFFSET: usize = std::mem::offset_of!(Self, task);
+    pub(super) const TASK_OFFSET: usize = std::mem::offset_of!(Self, holder) + Note::TASK_OFFSET;
 
     const_unless_loom! {
         /// Free.
         pub(super) fn new() -> Self {
             Self {
                 word: AtomicU32::new(0),
-                home: AtomicU32::new(0),
-                task: AtomicU64::new(0),
+                holder: Note::new(),
                 waiters: WaitList::new(Queue { on_the_way: false }),
             }
         }
@@ -89,7 +85,7 @@ impl RawMutex {
         if self.word.compare_exchange(0, LOCKED, Acquire, Relaxed).is_err() && !self.spin(caller) {
             self.lock_contended(caller, Wait::new(WaitReason::MutexLock).object(object))?;
         }
-        self.note_holder(caller);
+        self.holder.write(caller);
         Ok(())
     }
 
@@ -104,7 +100,7 @@ impl RawMutex {
             }
             word = now;
         }
-        self.note_holder(Holder::caller());
+        self.holder.write(Holder::caller());
         true
     }
 
@@ -120,12 +116,7 @@ impl RawMutex {
     /// Who holds it, if anybody. A snapshot.
     pub(super) fn holder(&self) -> Option<Holder> {
         let locked = self.word.load(Relaxed) & LOCKED != 0;
-        locked.then(|| Holder { task: self.task.load(Relaxed), home: self.home.load(Relaxed) })
-    }
-
-    fn note_holder(&self, holder: Holder) {
-        self.task.store(holder.task, Relaxed);
-        self.home.store(holder.home, Relaxed);
+        locked.then(|| self.holder.read())
     }
 
     /// Looks for a while whether the lock becomes free.
@@ -138,16 +129,12 @@ impl RawMutex {
                 0 if self.word.compare_exchange(0, LOCKED, Acquire, Relaxed).is_ok() => return true,
                 0 => {}
                 // It cannot become free while its holder's worker looks at it.
-                LOCKED if !self.is_held_by_neighbour(caller) => std::hint::spin_loop(),
+                LOCKED if !self.holder.is_neighbour_of(caller) => std::hint::spin_loop(),
                 // Others wait already.
                 _ => return false,
             }
         }
         false
-    }
-
-    fn is_held_by_neighbour(&self, caller: Holder) -> bool {
-        caller.home != 0 && caller.home == self.home.load(Relaxed)
     }
 
     #[cold]
@@ -158,7 +145,7 @@ impl RawMutex {
             if self.lock_or_announce() {
                 return Ok(());
             }
-            let wait = wait.holder(Some(self.home.load(Relaxed)));
+            let wait = wait.holder(Some(self.holder.home()));
             let place = if handed { Place::First } else { Place::Last };
             match self.waiters.wait_with(queue, &wait, Waiting { holder: caller, handed }, place) {
                 Ok(Waiting { handed: true, .. }) => return Ok(()),
@@ -199,7 +186,7 @@ impl RawMutex {
             }
             Some(Waiting { holder, handed: true }) => {
                 // Before it is told: from then on the lock is its own.
-                self.note_holder(holder);
+                self.holder.write(holder);
                 self.word.store(LOCKED | rest, Relaxed);
                 queue.notify_first(Waiting { holder, handed: true })
             }

@@ -51,6 +51,7 @@ pub use self::original::{check_original, expect_original, is_original, remember_
 pub use self::place::{Snapshot, forget_time, note_time};
 pub use self::reason::{Wait, WaitReason};
 pub use self::region::{assert_may_wait, may_wait, no_suspend, no_suspend_at};
+pub(crate) use self::surroundings::uninterrupted;
 pub use self::surroundings::{Nested, Raising, Unwinding, is_nested_on};
 pub use self::thread::{ThreadParker, adopt_thread, threads};
 pub use self::waiter::{Waiter, Waiting, unwinding_switches};

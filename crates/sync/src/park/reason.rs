@@ -34,10 +34,15 @@ pub enum WaitReason {
     PoolWorker,
     Yield,
     Future,
+    RwLockRead,
+    RwLockWrite,
+    BarrierWait,
+    LatchWait,
+    OnceWait,
 }
 
 impl WaitReason {
-    const ALL: [Self; 25] = [
+    const ALL: &[Self] = &[
         Self::Join,
         Self::ScopeEnd,
         Self::RuntimeEnd,
@@ -63,6 +68,11 @@ impl WaitReason {
         Self::PoolWorker,
         Self::Yield,
         Self::Future,
+        Self::RwLockRead,
+        Self::RwLockWrite,
+        Self::BarrierWait,
+        Self::LatchWait,
+        Self::OnceWait,
     ];
 
     pub(super) fn from_u8(value: u8) -> Option<Self> {
@@ -98,6 +108,11 @@ impl WaitReason {
             Self::PoolWorker => "waiting for a worker of a process pool",
             Self::Yield => "letting others run",
             Self::Future => "waiting for a future",
+            Self::RwLockRead => "locking a read-write lock for reading",
+            Self::RwLockWrite => "locking a read-write lock for writing",
+            Self::BarrierWait => "waiting at a barrier",
+            Self::LatchWait => "waiting for a latch",
+            Self::OnceWait => "waiting for an initialization",
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What surrounds the code of a task: whether the task unwinds, and what it is inside of. For code that comes and goes in
-//! the middle of a task, on a stack of its own: a generator's body.
+//! the middle of a task, on a stack of its own: a generator's body; and for what a task does in the name of others.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::{Unparker, Waiter, with_current, with_existing};
+use crate::clock;
 
 /// An unwind of the task that began it that is no panic: to be put into the payload. It lasts from the raise until whoever
 /// caught the payload drops it, so it tells such an unwind from a panic of the same task, whatever was raised and caught
@@ -89,4 +91,30 @@ impl Drop for Nested {
 #[must_use]
 pub fn is_nested_on(stack: &Range<usize>) -> bool {
     with_existing(|waiter| waiter.is_some_and(|waiter| stack.contains(&waiter.nested())))
+}
+
+/// Runs `f` without cancellation and without the timeouts around it, which come at the first wait afterwards: for what is
+/// done once and in the name of all, whoever happens to do it.
+pub(crate) fn uninterrupted<R>(f: impl FnOnce() -> R) -> R {
+    /// The shield and the deadline around this one.
+    struct Restore(Option<Instant>, Option<Instant>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            with_current(|current| {
+                current.waiter().set_shield(self.0);
+                current.waiter().set_timeout_deadline(self.1);
+            });
+        }
+    }
+
+    /// As good as for ever.
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+    let _nested = Nested::enter();
+    let _restore = with_current(|current| {
+        let waiter = current.waiter();
+        Restore(waiter.set_shield(clock::after(CENTURY)), waiter.set_timeout_deadline(None))
+    });
+    f()
 }

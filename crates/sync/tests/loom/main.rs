@@ -18,10 +18,13 @@
 
 mod support;
 
+mod barrier;
 mod channel;
 mod condvar;
 mod mailbox;
 mod mutex;
+mod once;
+mod rwlock;
 mod semaphore;
 mod source;
 mod wait_list;

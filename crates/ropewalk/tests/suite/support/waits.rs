@@ -5,7 +5,7 @@ use std::io::{IoSlice, IoSliceMut, Read, Write};
 use ropewalk::channel::{bounded, unbounded};
 use ropewalk::io::pipe;
 use ropewalk::net::TcpStream;
-use ropewalk::sync::{Condvar, Mutex, Semaphore};
+use ropewalk::sync::{Barrier, Condvar, Latch, Mutex, OnceLock, RwLock, Semaphore};
 use ropewalk::{coroutine, scope, thread, timeout};
 
 use super::net::{Congested, listener, pair};
@@ -16,7 +16,7 @@ use super::{LONG, Plan, Spot};
 pub(crate) type WaitForEver = fn(&Spot);
 
 /// Every one, with its name.
-pub(crate) const WAITS: [(&str, WaitForEver); 25] = [
+pub(crate) const WAITS: [(&str, WaitForEver); 31] = [
     ("sleep", sleep),
     ("sleep_until", sleep_until),
     ("join a coroutine", join_coroutine),
@@ -33,6 +33,12 @@ pub(crate) const WAITS: [(&str, WaitForEver); 25] = [
     ("wait for a condition with a limit", condition_timeout),
     ("acquire", acquire),
     ("acquire with a limit", acquire_timeout),
+    ("lock for reading", lock_for_reading),
+    ("lock for writing", lock_for_writing),
+    ("wait at a barrier", barrier),
+    ("wait for a latch", latch),
+    ("wait for a latch with a limit", latch_timeout),
+    ("wait for an initialization", once),
     ("accept", accept),
     ("connect", connect),
     ("read", read),
@@ -141,6 +147,44 @@ fn acquire_timeout(spot: &Spot) {
     let semaphore = Semaphore::new(0);
     spot.mark();
     drop(semaphore.acquire_timeout(LONG));
+}
+
+fn lock_for_reading(spot: &Spot) {
+    let lock = RwLock::new(());
+    let _held = lock.write().unwrap();
+    spot.mark();
+    drop(lock.read());
+}
+
+fn lock_for_writing(spot: &Spot) {
+    let lock = RwLock::new(());
+    let _held = lock.read().unwrap();
+    spot.mark();
+    drop(lock.write());
+}
+
+fn barrier(spot: &Spot) {
+    let barrier = Barrier::new(2);
+    spot.mark();
+    let _ = barrier.wait();
+}
+
+fn latch(spot: &Spot) {
+    let latch = Latch::new(2);
+    spot.mark();
+    latch.arrive_and_wait();
+}
+
+fn latch_timeout(spot: &Spot) {
+    let latch = Latch::new(1);
+    spot.mark();
+    let _ = latch.wait_timeout(LONG);
+}
+
+fn once(spot: &Spot) {
+    let cell = OnceLock::<()>::new();
+    spot.mark();
+    cell.wait();
 }
 
 fn accept(spot: &Spot) {
