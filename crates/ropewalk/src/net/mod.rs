@@ -11,6 +11,7 @@
 //! - [`ToSocketAddrs`] is a trait of this module, because resolving a name must not hold up the caller's worker.
 
 mod address;
+mod listener;
 mod stream;
 mod tcp;
 pub mod unix;

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use ropewalk_ipc::message::{deserialize_descriptor, serialize_descriptor};
 use ropewalk_sync::clock;
-use ropewalk_sync::park::Interest::{Read as ForRead, Write as ForWrite};
+use ropewalk_sync::park::Interest::Write as ForWrite;
 use ropewalk_sync::park::{Wait, WaitReason};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SocketFlags, SocketType, acceptfrom_with, bind, connect, listen, socket_with,
-    sockopt,
+    AddressFamily, RecvFlags, SocketFlags, SocketType, bind, connect, listen, socket_with, sockopt,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::BACKLOG;
 use super::address::{ToSocketAddrs, each_address};
+use super::listener::Listener;
 use super::stream::{Stream, stream_traits};
 use crate::waitable::Waitable;
 
@@ -261,7 +261,7 @@ impl fmt::Debug for TcpStream {
 
 /// A listening TCP socket, mirroring [`std::net::TcpListener`].
 pub struct TcpListener {
-    socket: Waitable,
+    socket: Listener,
 }
 
 impl TcpListener {
@@ -291,7 +291,7 @@ impl TcpListener {
             sockopt::set_socket_reuseaddr(&socket, true)?;
             bind(&socket, &address)?;
             listen(&socket, backlog)?;
-            Ok(Self { socket })
+            Ok(Self { socket: Listener::new(socket) })
         })
     }
 
@@ -314,10 +314,7 @@ impl TcpListener {
     /// # Cancellation
     /// Unwinds a cancelled task; a connection that was taken is returned, not lost.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let wait = Wait::new(WaitReason::Accept).fallible();
-        let (fd, address) = self
-            .socket
-            .attempt(ForRead, &wait, || Ok(acceptfrom_with(&self.socket, SocketFlags::CLOEXEC)?))?;
+        let (fd, address) = self.socket.accept()?;
         let address = address.ok_or(io::ErrorKind::ConnectionAborted)?.try_into()?;
         Ok((TcpStream { stream: Stream::exclusive(fd.into()) }, address))
     }
@@ -371,7 +368,8 @@ impl Iterator for Incoming<'_> {
 }
 
 impl From<OwnedFd> for TcpListener {
-    /// Takes over a listening TCP socket; whether it is in blocking mode does not matter and is not changed.
+    /// Takes over a listening TCP socket. One in blocking mode stays in it, and is asked first whether there is a connection;
+    /// if another process is quicker then, whoever accepts holds up its worker until the next one comes.
     fn from(fd: OwnedFd) -> Self {
         Self { socket: fd.into() }
     }

@@ -19,16 +19,16 @@ use std::time::Duration;
 
 use ropewalk_ipc::message::{deserialize_descriptor, serialize_descriptor};
 use ropewalk_sync::clock;
-use ropewalk_sync::park::Interest::Read as ForRead;
 use ropewalk_sync::park::{self, Interrupted, Wait, WaitReason};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with, bind, connect,
-    listen, socket_with, socketpair, sockopt,
+    AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+    socketpair, sockopt,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::BACKLOG;
+use super::listener::Listener;
 use super::stream::{Stream, stream_traits};
 use crate::waitable::Waitable;
 
@@ -252,7 +252,7 @@ impl fmt::Debug for UnixStream {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct UnixListener {
-    socket: Waitable,
+    socket: Listener,
 }
 
 impl UnixListener {
@@ -282,7 +282,7 @@ impl UnixListener {
         let socket = new_socket()?;
         bind(&socket, &to_kernel(address)?)?;
         listen(&socket, backlog)?;
-        Ok(Self { socket })
+        Ok(Self { socket: Listener::new(socket) })
     }
 
     /// Takes the next connection.
@@ -296,10 +296,7 @@ impl UnixListener {
     /// # Cancellation
     /// Unwinds a cancelled task; a connection that was taken is returned, not lost.
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        let wait = Wait::new(WaitReason::Accept).fallible();
-        let (fd, address) = self
-            .socket
-            .attempt(ForRead, &wait, || Ok(acceptfrom_with(&self.socket, SocketFlags::CLOEXEC)?))?;
+        let (fd, address) = self.socket.accept()?;
         let stream = UnixStream { stream: Stream::exclusive(fd.into()) };
         let is_named = address.is_some_and(|address| address.addr_len() > UNNAMED);
         let address = if is_named { stream.peer_addr()? } else { SocketAddr::from_pathname("")? };
@@ -353,7 +350,8 @@ impl fmt::Debug for UnixListener {
 }
 
 impl From<OwnedFd> for UnixListener {
-    /// Takes over a listening Unix socket.
+    /// Takes over a listening Unix socket. One in blocking mode stays in it, and is asked first whether there is a connection;
+    /// if another process is quicker then, whoever accepts holds up its worker until the next one comes.
     fn from(fd: OwnedFd) -> Self {
         Self { socket: fd.into() }
     }

@@ -1,10 +1,11 @@
 //! What a cancelled socket operation loses: nothing. On each driver by name, because each has its own way to forget.
 
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use ropewalk::net::TcpStream;
+use ropewalk::net::{TcpListener, TcpStream};
 use ropewalk::{DriverKind, coroutine};
 
 use crate::support::child::{on_every_driver_alone, test_name};
@@ -177,6 +178,33 @@ fn a_cancelled_accept_leaks_no_descriptor_and_no_connection() {
             let what = format!("{driver}, {plan:?}: {cancelled} were cancelled");
             assert_settles(descriptors, before, &what);
         }
+    });
+}
+
+#[test]
+fn an_accept_at_a_listener_in_blocking_mode_can_be_cancelled() {
+    on_every_plan(|plan| {
+        let std = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = std.local_addr().unwrap();
+        let listener = Arc::new(TcpListener::from(OwnedFd::from(std)));
+        let accept = || {
+            let (listener, spot) = (listener.clone(), Spot::new());
+            let task = plan.spawn({
+                let spot = spot.clone();
+                move || {
+                    spot.mark();
+                    listener.accept().unwrap().1
+                }
+            });
+            spot.wait_asleep();
+            task
+        };
+        let cancelled = accept();
+        cancelled.cancel();
+        assert!(cancelled.join().unwrap_err().is_cancelled());
+        let next = accept();
+        let client = std::net::TcpStream::connect(address).unwrap();
+        assert_eq!(next.join().unwrap(), client.local_addr().unwrap());
     });
 }
 
