@@ -12,7 +12,7 @@ use ropewalk::{Runtime, coroutine, process, timeout};
 use crate::support::child::{self, Child, on_every_driver_alone, test_name};
 use crate::support::plan::{PLANS, driver_named, drivers};
 use crate::support::process::{assert_settles, descriptors};
-use crate::support::{Plan, Spot, guarded, on_driver, on_every_pair, on_every_plan};
+use crate::support::{Plan, Spot, guarded, on_driver, on_every_pair, on_every_plan, until};
 
 /// Longer than a pipe holds.
 const LONG: usize = 1 << 20;
@@ -307,6 +307,12 @@ fn a_foreign_program_gets_a_blocking_end_while_a_coroutine_waits_at_the_same() {
             spot.wait_asleep();
             let mut cat =
                 std::process::Command::new("cat").stdin(reader).stdout(childs).spawn().expect("there is cat");
+            // It has found nothing, and waits; or it has failed.
+            let status = format!("/proc/{}/stat", cat.id());
+            until(|| {
+                let waits = std::fs::read_to_string(&status).is_ok_and(|status| status.contains("(cat) S"));
+                waits || cat.try_wait().unwrap().is_some()
+            });
             rival.cancel();
             assert!(rival.join().unwrap_err().is_cancelled());
             writer.write_all(b"through cat").unwrap();
