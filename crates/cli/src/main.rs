@@ -2,6 +2,7 @@
 
 mod block;
 mod compare;
+mod costs;
 mod duration;
 mod exit_code;
 mod files;
@@ -14,6 +15,7 @@ mod size;
 mod slices;
 mod text;
 mod tour;
+mod usage;
 
 use clap::{Parser, Subcommand};
 
@@ -36,6 +38,7 @@ enum Command {
     Serve(Box<serve::Args>),
     Load(load::Args),
     Slices(slices::Args),
+    Costs(costs::Args),
     Tour(tour::Args),
 }
 
@@ -54,6 +57,7 @@ fn main() -> std::process::ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Load(args) => load::run(args),
         Command::Slices(args) => slices::run(&args, &mut std::io::stdout()),
+        Command::Costs(args) => costs::run(&args),
         Command::Tour(args) => tour::run(&args),
     };
     outcome

@@ -89,7 +89,7 @@ fn code_span(text: &str) -> Option<String> {
 }
 
 /// Where the tests are that a row may name by a short word: the word, and the folder or file of the test binary.
-const SUITES: [(&str, &str); 7] = [
+const SUITES: [(&str, &str); 8] = [
     ("suite", "crates/ropewalk/tests/suite"),
     ("conformance", "crates/ropewalk/tests/conformance"),
     ("sync", "crates/sync/tests/suite"),
@@ -97,6 +97,7 @@ const SUITES: [(&str, &str); 7] = [
     ("compare", "crates/cli/tests/compare"),
     ("tour", "crates/cli/tests/tour"),
     ("slices", "crates/cli/tests/slices"),
+    ("costs", "crates/cli/tests/costs"),
 ];
 
 /// What a row's last line points at.

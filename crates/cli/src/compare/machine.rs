@@ -101,7 +101,7 @@ impl Disk {
 }
 
 /// The processor's name in `/proc/cpuinfo`.
-fn processor(cpuinfo: &str) -> String {
+pub(crate) fn processor(cpuinfo: &str) -> String {
     cpuinfo
         .lines()
         .filter_map(|line| line.split_once(':'))
@@ -109,7 +109,8 @@ fn processor(cpuinfo: &str) -> String {
         .map_or_else(|| "unknown processor".to_owned(), |(_, value)| value.trim().to_owned())
 }
 
-fn memory_bytes(meminfo: &str) -> u64 {
+/// All memory, by `/proc/meminfo`.
+pub(crate) fn memory_bytes(meminfo: &str) -> u64 {
     meminfo
         .lines()
         .find_map(|line| line.strip_prefix("MemTotal:"))

@@ -16,12 +16,12 @@ mod books;
 mod cell;
 mod child;
 mod client;
-mod interrupt;
+pub(crate) mod interrupt;
 mod limiter;
-mod limits;
-mod machine;
+pub(crate) mod limits;
+pub(crate) mod machine;
 mod measure;
-mod output;
+pub(crate) mod output;
 mod plan;
 mod report;
 mod result;
@@ -29,9 +29,9 @@ mod rows;
 #[cfg(test)]
 mod sample;
 mod server;
-mod statistics;
-mod table;
-mod verdict;
+pub(crate) mod statistics;
+pub(crate) mod table;
+pub(crate) mod verdict;
 
 use std::error::Error;
 

@@ -6,7 +6,6 @@
 //! | [`runs`] | the tasks by each policy |
 //! | [`switches`] | what a switch costs, the kernel's and a coroutine's |
 //! | [`work`] | work of a known size, and when it was done |
-//! | [`usage`] | what the kernel counts for a thread; pinning |
 
 use std::io;
 
@@ -14,10 +13,10 @@ use serde::Serialize;
 
 use crate::slices::model::{Parameters, Policy, Run};
 use crate::slices::simulate::simulate;
+use crate::usage;
 
 mod runs;
 mod switches;
-mod usage;
 mod work;
 
 /// The tasks have so much work together, or the least of each where they are many.

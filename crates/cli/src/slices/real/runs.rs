@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use ropewalk::{Runtime, coroutine};
 
-use super::usage::{Usage, pinned};
 use super::work::{Timeline, Work};
 use super::{RealRun, RealTask, Way};
+use crate::usage::{Usage, pinned};
 
 /// A coroutine that yields does so after so much work.
 const PAUSE: Duration = Duration::from_millis(1);

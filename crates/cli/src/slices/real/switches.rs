@@ -5,7 +5,7 @@ use std::sync::Barrier;
 
 use ropewalk::{Runtime, coroutine};
 
-use super::usage::Usage;
+use crate::usage::Usage;
 
 /// The best of so many rounds counts: the one that was least disturbed.
 const ROUNDS: u32 = 5;

@@ -1,0 +1,73 @@
+//! Measuring one cell, in the process that was started for it.
+//!
+//! A figure is the median over many short pieces: what another program or an interrupt does to one piece does not show.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::compare::statistics::median;
+use crate::costs::cell::Cell;
+use crate::costs::method::Method;
+use crate::costs::result::Figures;
+use crate::usage;
+
+mod counter;
+mod creation;
+mod duel;
+mod memory;
+mod switch;
+mod touch;
+mod worst;
+
+pub(super) use creation::FOREIGN_PROGRAM;
+
+/// A piece takes at least so long: a look at the clock is nothing then.
+const PIECE: Duration = Duration::from_millis(1);
+/// So many pieces at least, however long they take.
+const PIECES_MIN: usize = 5;
+
+/// Measures a cell. The process is pinned to the cell's CPUs, with all that it starts.
+///
+/// # Errors
+/// What the system or a task says.
+pub(super) fn measure(cell: Cell, method: &Method) -> io::Result<Figures> {
+    usage::pin(cell.cpus(&method.cpus))?;
+    match cell {
+        Cell::Creation(creation) => creation::measure(creation, method),
+        Cell::Switch(switch) => switch::measure(switch, method),
+        Cell::Worst(worst) => worst::measure(worst, method),
+        Cell::Memory(memory) => memory::measure(memory, method),
+        Cell::Counter(counter) => counter::measure(counter, method),
+    }
+}
+
+/// How often something has to be done to fill a piece. It has been done by then, so what happens only once is over.
+fn times_in_a_piece(mut often: impl FnMut(u64) -> io::Result<()>) -> io::Result<u64> {
+    let mut times = 1;
+    loop {
+        let start = Instant::now();
+        often(times)?;
+        let took = start.elapsed();
+        if took >= PIECE {
+            return Ok(times);
+        }
+        // Not by more than ten: the first ones may have been slow for once.
+        let factor = PIECE.as_secs_f64() / took.as_secs_f64().max(1e-9);
+        times = (times as f64 * factor.clamp(1.1, 10.0)).ceil() as u64;
+    }
+}
+
+/// Pieces until the time is over: the median of what each gives.
+fn median_of_pieces<const N: usize>(
+    time: Duration,
+    mut piece: impl FnMut() -> io::Result<[f64; N]>,
+) -> io::Result<[f64; N]> {
+    let end = Instant::now() + time;
+    let mut values: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
+    while Instant::now() < end || values.first().is_some_and(|values| values.len() < PIECES_MIN) {
+        for (values, value) in values.iter_mut().zip(piece()?) {
+            values.push(value);
+        }
+    }
+    Ok(values.map(|values| median(values).unwrap_or(f64::NAN)))
+}
