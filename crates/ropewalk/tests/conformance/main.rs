@@ -17,5 +17,7 @@ mod mpsc;
 mod mutex;
 mod mutex_poison;
 mod once;
+#[allow(clippy::duplicate_mod, reason = "one program, compiled with several imports")]
+mod programs;
 mod rwlock;
 mod semaphore;

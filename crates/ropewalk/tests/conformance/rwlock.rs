@@ -235,6 +235,31 @@ fn readers_behind_a_writer_that_is_cancelled_join_those_that_read() {
 }
 
 #[test]
+fn when_the_queue_has_emptied_further_readers_come_in() {
+    on_every_plan(|plans| {
+        let log = Log::default();
+        let guard = log.read().unwrap();
+        let cancelled = writer(plans, &log, "never");
+        let behind = reader(plans, &log);
+        cancelled.cancel();
+        assert_eq!(cancelled.join(), End::Cancelled);
+        behind.value();
+        assert_eq!(log.readers(), 1);
+        drop(log.try_read().unwrap());
+        assert_eq!(
+            plans
+                .spawn({
+                    let log = log.clone();
+                    move || log.read().unwrap().len()
+                })
+                .value(),
+            0
+        );
+        drop(guard);
+    });
+}
+
+#[test]
 fn a_cancelled_waiter_leaves_the_queue() {
     on_every_plan(|plans| {
         let log = Log::default();

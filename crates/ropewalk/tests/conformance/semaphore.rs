@@ -48,7 +48,15 @@ fn owned_permits_keep_the_semaphore() {
         plans.spawn(move || drop(one)).value();
         assert_eq!((two.count(), semaphore.available_permits()), (2, 1));
         semaphore.try_acquire_owned().unwrap().forget();
+        assert!(semaphore.try_acquire_many_owned(1).is_none());
+        assert!(semaphore.acquire_owned_timeout(SHORT).is_none());
+        let mut two = two;
+        let split = two.split(1).unwrap();
+        assert_eq!((two.count(), split.count(), two.split(2).is_none()), (1, 1, true));
+        two.merge(split);
+        assert_eq!((two.count(), semaphore.available_permits()), (2, 0));
         drop(two);
+        assert_eq!(semaphore.acquire_many_owned_timeout(2, SHORT).unwrap().count(), 2);
         assert_eq!(semaphore.available_permits(), 2);
     });
 }

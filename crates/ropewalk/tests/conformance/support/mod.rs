@@ -12,7 +12,7 @@ use ropewalk_sync::park::{Unparker, WaitReason};
 #[path = "../../suite/support/watchdog.rs"]
 mod watchdog;
 
-use watchdog::guarded;
+pub(crate) use watchdog::guarded;
 
 /// Longer than any test takes: for waits that are expected to be ended by something else.
 pub(crate) const LONG: Duration = Duration::from_secs(3600);

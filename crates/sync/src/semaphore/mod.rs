@@ -5,7 +5,6 @@
 //! Who is woken holds its permits already.
 
 use std::fmt;
-use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,9 +13,14 @@ use crate::park::{self, Wait, WaitReason};
 use crate::primitive::const_unless_loom;
 use crate::wait_list::{Locked, Place, WaitList};
 
+pub use self::permit::{OwnedSemaphorePermit, SemaphorePermit};
+
+mod permit;
+
 /// A semaphore: so many tasks at a time.
 ///
-/// Unlike a mutex it is never poisoned: it protects no value.
+/// Unlike a mutex it is never poisoned: it protects no value. And it cannot be closed, as tokio's can: to acquire has no
+/// error; who is to stop waiting is cancelled, or waits in a `timeout`.
 ///
 /// # Examples
 /// ```
@@ -105,7 +109,7 @@ impl Semaphore {
     #[track_caller]
     pub fn acquire_many(&self, count: usize) -> SemaphorePermit<'_> {
         self.take_or_wait(count);
-        SemaphorePermit { semaphore: self, count }
+        SemaphorePermit::new(self, count)
     }
 
     /// Takes a permit if one is free and nobody waits for it.
@@ -132,7 +136,7 @@ impl Semaphore {
     /// assert!(Semaphore::new(1).try_acquire_many(2).is_none());
     /// ```
     pub fn try_acquire_many(&self, count: usize) -> Option<SemaphorePermit<'_>> {
-        self.take(count).ok().map(|()| SemaphorePermit { semaphore: self, count })
+        self.take(count).ok().map(|()| SemaphorePermit::new(self, count))
     }
 
     /// As [`acquire`](Self::acquire), for at most `timeout`.
@@ -179,7 +183,7 @@ impl Semaphore {
     pub fn acquire_many_timeout(&self, count: usize, timeout: Duration) -> Option<SemaphorePermit<'_>> {
         let taken = self.take_in_time(count, || clock::after(timeout));
         // A permit that is made has to be given back, so none is made unless it was taken.
-        taken.then(|| SemaphorePermit { semaphore: self, count })
+        taken.then(|| SemaphorePermit::new(self, count))
     }
 
     /// As [`acquire`](Self::acquire), but the permit keeps the semaphore alive, so it can go where it likes.
@@ -226,7 +230,7 @@ impl Semaphore {
     #[track_caller]
     pub fn acquire_many_owned(self: &Arc<Self>, count: usize) -> OwnedSemaphorePermit {
         self.take_or_wait(count);
-        OwnedSemaphorePermit { semaphore: self.clone(), count }
+        OwnedSemaphorePermit::new(self.clone(), count)
     }
 
     /// As [`try_acquire`](Self::try_acquire), with a permit that keeps the semaphore alive.
@@ -239,7 +243,71 @@ impl Semaphore {
     /// assert!(Arc::new(Semaphore::new(0)).try_acquire_owned().is_none());
     /// ```
     pub fn try_acquire_owned(self: &Arc<Self>) -> Option<OwnedSemaphorePermit> {
-        self.take(1).ok().map(|()| OwnedSemaphorePermit { semaphore: self.clone(), count: 1 })
+        self.try_acquire_many_owned(1)
+    }
+
+    /// As [`try_acquire_many`](Self::try_acquire_many), with permits that keep the semaphore alive.
+    ///
+    /// # Examples
+    /// ```
+    /// use ropewalk_sync::semaphore::Semaphore;
+    /// use std::sync::Arc;
+    ///
+    /// assert!(Arc::new(Semaphore::new(2)).try_acquire_many_owned(2).is_some());
+    /// ```
+    pub fn try_acquire_many_owned(self: &Arc<Self>, count: usize) -> Option<OwnedSemaphorePermit> {
+        self.take(count).ok().map(|()| OwnedSemaphorePermit::new(self.clone(), count))
+    }
+
+    /// As [`acquire_timeout`](Self::acquire_timeout), with a permit that keeps the semaphore alive.
+    ///
+    /// # Waits
+    /// As [`acquire`](Self::acquire), for at most `timeout`.
+    ///
+    /// # Cancellation
+    /// Unwinds a cancelled task; it takes no permit with it.
+    ///
+    /// # Examples
+    /// ```
+    /// use ropewalk_sync::semaphore::Semaphore;
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// assert!(Arc::new(Semaphore::new(0)).acquire_owned_timeout(Duration::from_millis(1)).is_none());
+    /// ```
+    #[track_caller]
+    pub fn acquire_owned_timeout(self: &Arc<Self>, timeout: Duration) -> Option<OwnedSemaphorePermit> {
+        self.acquire_many_owned_timeout(1, timeout)
+    }
+
+    /// As [`acquire_many_timeout`](Self::acquire_many_timeout), with permits that keep the semaphore alive.
+    ///
+    /// # Waits
+    /// As [`acquire_many`](Self::acquire_many), for at most `timeout`.
+    ///
+    /// # Cancellation
+    /// Unwinds a cancelled task; it takes no permit with it.
+    ///
+    /// # Panics
+    /// If `count` is more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    ///
+    /// # Examples
+    /// ```
+    /// use ropewalk_sync::semaphore::Semaphore;
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let permits = Arc::new(Semaphore::new(2)).acquire_many_owned_timeout(2, Duration::from_millis(1));
+    /// assert_eq!(permits.unwrap().count(), 2);
+    /// ```
+    #[track_caller]
+    pub fn acquire_many_owned_timeout(
+        self: &Arc<Self>,
+        count: usize,
+        timeout: Duration,
+    ) -> Option<OwnedSemaphorePermit> {
+        let taken = self.take_in_time(count, || clock::after(timeout));
+        taken.then(|| OwnedSemaphorePermit::new(self.clone(), count))
     }
 
     /// Adds `count` permits, beyond those that are given back.
@@ -335,75 +403,5 @@ impl fmt::Debug for Semaphore {
         f.debug_struct("Semaphore")
             .field("available_permits", &self.available_permits())
             .finish_non_exhaustive()
-    }
-}
-
-/// Permits of a [`Semaphore`]. Dropping them gives them back.
-#[derive(Debug)]
-#[must_use = "if unused the permits are given back at once"]
-pub struct SemaphorePermit<'a> {
-    semaphore: &'a Semaphore,
-    count: usize,
-}
-
-/// Permits of a [`Semaphore`] that keep it alive. Dropping them gives them back.
-#[derive(Debug)]
-#[must_use = "if unused the permits are given back at once"]
-pub struct OwnedSemaphorePermit {
-    semaphore: Arc<Semaphore>,
-    count: usize,
-}
-
-impl SemaphorePermit<'_> {
-    /// How many they are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Does away with the permits: the semaphore has so many less from now on.
-    ///
-    /// # Examples
-    /// ```
-    /// use ropewalk_sync::semaphore::Semaphore;
-    ///
-    /// let semaphore = Semaphore::new(2);
-    /// semaphore.acquire().forget();
-    /// assert_eq!(semaphore.available_permits(), 1);
-    /// ```
-    pub fn forget(mut self) {
-        self.count = 0;
-    }
-}
-
-impl OwnedSemaphorePermit {
-    /// How many they are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Does away with the permits: the semaphore has so many less from now on.
-    pub fn forget(mut self) {
-        self.count = 0;
-    }
-}
-
-impl Drop for SemaphorePermit<'_> {
-    fn drop(&mut self) {
-        give_back(self.semaphore, mem::take(&mut self.count));
-    }
-}
-
-impl Drop for OwnedSemaphorePermit {
-    fn drop(&mut self) {
-        give_back(&self.semaphore, mem::take(&mut self.count));
-    }
-}
-
-fn give_back(semaphore: &Semaphore, count: usize) {
-    // Too many only if somebody added that many meanwhile: then these are the ones that are one too many.
-    if count > 0 {
-        let _ = semaphore.put(count);
     }
 }
