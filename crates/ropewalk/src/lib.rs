@@ -27,6 +27,8 @@
 //! | start | [`run`] in `main`, or [`Runtime::builder`]; without either a global runtime starts on first use |
 //! | run tasks | [`coroutine::spawn`], [`thread::spawn`], [`process::spawn`], [`scope`], [`coroutine::spawn_local`] |
 //! | wait for tasks | [`JoinHandle::join`], [`JoinHandle::join_timeout`] |
+//! | know a task | [`Task`]: what it does, its parent and children, from anywhere; [`inspect`] for all |
+//! | keep a value in each task | [`task_local!`] |
 //! | end tasks | [`JoinHandle::cancel`], [`timeout`](fn@timeout), [`shield`] |
 //! | take turns without a scheduler | [`generator`] |
 //! | talk | [`channel`], [`sync`], [`net`]; between processes also [`ipc`] |
@@ -62,8 +64,8 @@ mod waitable;
 
 pub use ropewalk_runtime::{
     Builder, Clock, DriverChoice, DriverKind, Elapsed, JoinError, JoinHandle, OnFailure, Runtime, Schedule,
-    Scope, ScopedJoinHandle, Task, TaskId, blocking, inspect, no_suspend, run, scope, scope_with, shield,
-    timeout,
+    Scope, ScopedJoinHandle, Task, TaskId, Unstarted, blocking, inspect, no_suspend, run, scope, scope_with,
+    shield, task_local, timeout,
 };
 pub use ropewalk_sync::channel;
 

@@ -3,9 +3,18 @@
 //! A thread of this module waits in system calls of its own, as a `std::thread` does; beyond that it can be cancelled at
 //! its waits and joined with a time limit.
 
-pub use ropewalk_runtime::thread::{Builder, current, sleep, sleep_until, spawn, yield_now};
+pub use ropewalk_runtime::thread::{
+    AccessError, Builder, LocalKey, available_parallelism, current, panicking, park, park_timeout, sleep,
+    sleep_until, spawn, yield_now,
+};
+pub use ropewalk_runtime::{
+    JoinHandle, Scope, ScopedJoinHandle, Task as Thread, TaskId as ThreadId, Unstarted,
+};
 
-use ropewalk_runtime::{OnFailure, Scope, thread_scope_with};
+use ropewalk_runtime::{OnFailure, thread_scope_with};
+
+/// What `join` gives. Where std has the payload of the panic, this has an error that holds it and knows more.
+pub type Result<T> = std::result::Result<T, crate::JoinError>;
 
 /// As [`ropewalk::scope`](crate::scope), with OS threads as children.
 ///

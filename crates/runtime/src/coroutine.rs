@@ -15,13 +15,15 @@ use crate::runtime::current_or_global;
 use crate::scheduler::core::Ready;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::worker::with_worker;
-use crate::spawn;
+use crate::spawn::{self, Launch, Unstarted};
 use crate::stack;
-use crate::task::Birth;
 use crate::task::join::JoinHandle;
+use crate::task::{Birth, Owner};
 
-pub use crate::task::current::current;
+pub use crate::task::current::{current, panicking, park, park_timeout};
+pub use crate::task::local::{AccessError, LocalKey};
 pub use ropewalk_sync::park::{sleep, sleep_until, yield_now};
+pub use std::thread::available_parallelism;
 
 /// Configures a coroutine before it is spawned, as `std::thread::Builder` does.
 ///
@@ -36,8 +38,8 @@ pub use ropewalk_sync::park::{sleep, sleep_until, yield_now};
 #[derive(Debug, Default)]
 #[must_use = "a builder does nothing until it spawns"]
 pub struct Builder {
-    name: Option<Arc<str>>,
-    stack_size: Option<usize>,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) stack_size: Option<usize>,
     daemon: bool,
 }
 
@@ -113,12 +115,38 @@ impl Builder {
         Ok(handle)
     }
 
-    fn birth(&self) -> io::Result<(Arc<Shared>, Birth)> {
+    /// Creates the coroutine and does not start it: see [`Unstarted`]. Its parent is who creates it, and it runs in the
+    /// creator's runtime.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    #[track_caller]
+    pub fn create<F, T>(self, f: F) -> io::Result<Unstarted<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let shared = Self::runtime()?;
+        let owner: Arc<dyn Owner> = shared.clone();
+        let counted = !self.daemon;
+        let birth = Birth { name: self.name.clone(), owner: Some(owner), slot: 0, counted };
+        let slot_size = stack::slot_size(self.stack_size);
+        // SAFETY: `F` and `T` are 'static and Send.
+        let (task, handle) = unsafe { create_unchecked(birth, slot_size, Location::caller(), f) };
+        self.introduce(&task);
+        Ok(Unstarted::new(handle, Box::new(Created { shared, task, counted })))
+    }
+
+    fn runtime() -> io::Result<Arc<Shared>> {
         park::check_original()?;
-        let shared = match with_worker(|worker| worker.map(|worker| worker.shared.clone())) {
-            Some(shared) => shared,
-            None => current_or_global()?,
-        };
+        match with_worker(|worker| worker.map(|worker| worker.shared.clone())) {
+            Some(shared) => Ok(shared),
+            None => current_or_global(),
+        }
+    }
+
+    fn birth(&self) -> io::Result<(Arc<Shared>, Birth)> {
+        let shared = Self::runtime()?;
         Ok((shared.clone(), spawn::birth(self.name.clone(), shared, !self.daemon)))
     }
 
@@ -142,6 +170,36 @@ where
     let (task, handle) = unsafe { create_unchecked(birth, stack::slot_size(None), Location::caller(), f) };
     submit(&shared, task);
     Ok(handle)
+}
+
+/// A coroutine that was created and not started.
+struct Created {
+    shared: Arc<Shared>,
+    task: Ready,
+    counted: bool,
+}
+
+impl Created {
+    /// From now on the runtime waits for it.
+    fn count(&self) {
+        if self.counted {
+            self.shared.began();
+        }
+    }
+}
+
+impl Launch for Created {
+    fn start(self: Box<Self>) -> io::Result<()> {
+        self.count();
+        submit(&self.shared, self.task);
+        Ok(())
+    }
+
+    fn discard(self: Box<Self>) {
+        // Its end is told to who counts it.
+        self.count();
+        self.task.discard();
+    }
 }
 
 /// Gives a new coroutine to a worker of its runtime.
@@ -243,9 +301,31 @@ impl Error for HandOverError {}
 /// # Cancellation
 /// Unwinds a cancelled task.
 pub fn hand_over<T>(handle: &JoinHandle<T>) -> Result<(), HandOverError> {
-    if !handle.task().clone().run_next() {
+    if !handle.joinable().clone().run_next() {
         return Err(HandOverError(()));
     }
     yield_now();
     Ok(())
+}
+
+/// Declares [`LocalKey`](crate::coroutine::LocalKey)s, as `std::thread_local!` does for threads.
+///
+/// ```
+/// use std::cell::RefCell;
+///
+/// ropewalk_runtime::task_local! {
+///     /// What the task has said.
+///     static SAID: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+/// }
+/// SAID.with_borrow_mut(|said| said.push("hello"));
+/// assert_eq!(SAID.take(), ["hello"]);
+/// ```
+#[macro_export]
+macro_rules! task_local {
+    ($($(#[$attribute:meta])* $visibility:vis static $name:ident: $type:ty = $value:expr);* $(;)?) => {
+        $(
+            $(#[$attribute])*
+            $visibility static $name: $crate::coroutine::LocalKey<$type> = $crate::coroutine::LocalKey::new(|| $value);
+        )*
+    };
 }

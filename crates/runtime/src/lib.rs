@@ -45,6 +45,7 @@ pub use ropewalk_sync::park::no_suspend;
 pub use runtime::{Builder, Runtime, run};
 pub use scheduler::schedule::Schedule;
 pub use scope::{OnFailure, Scope, ScopedJoinHandle, scope, scope_with, thread_scope_with};
+pub use spawn::Unstarted;
 pub use task::current::Task;
 pub use task::join::{JoinError, JoinHandle, TaskId};
 pub use timeout::{Elapsed, shield, timeout};

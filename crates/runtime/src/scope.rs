@@ -20,12 +20,14 @@ use ropewalk_sync::park::{self, Interrupt, Nested, Park, Unparker, Unwind, Wait,
 use ropewalk_sync::wait_list::WaitList;
 
 use crate::plan::coroutine::create_unchecked;
-use crate::plan::thread;
+use crate::plan::thread::create_unchecked as create_thread;
 use crate::runtime::current_or_global;
 use crate::scheduler::shared::Shared;
+use crate::scheduler::worker::with_worker;
+use crate::task::current::Task;
 use crate::task::join::{JoinError, JoinHandle, TaskId};
 use crate::task::{Birth, Failure, Owner, cancel};
-use crate::{coroutine, runtime, stack};
+use crate::{coroutine, runtime, stack, thread};
 
 /// What the failure of a child does to the others. A child fails by a panic, or by being cancelled; a value that it
 /// returns is no failure, whatever it says.
@@ -177,7 +179,8 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.spawn_as(None, Location::caller(), f).expect("a child of the scope starts")
+        let child = Child { name: None, stack_size: self.stack_size, plan: self.plan };
+        self.spawn_as(child, Location::caller(), f).expect("a child of the scope starts")
     }
 
     /// Starts a child with a name.
@@ -190,7 +193,47 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.spawn_as(Some(name.into()), Location::caller(), f)
+        let child = Child { name: Some(name.into()), stack_size: self.stack_size, plan: self.plan };
+        self.spawn_as(child, Location::caller(), f)
+    }
+
+    /// Starts a coroutine as a child, on the worker of the caller, where it stays: so `f` and what it returns need not
+    /// be `Send`. See [`coroutine::spawn_local`](crate::coroutine::spawn_local).
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use ropewalk_runtime::{run, scope};
+    ///
+    /// run(|| {
+    ///     let count = Cell::new(0);
+    ///     scope(|s| {
+    ///         for _ in 0..10 {
+    ///             s.spawn_local(|| count.set(count.get() + 1)); // a `Cell`, borrowed: no lock
+    ///         }
+    ///     });
+    ///     assert_eq!(count.get(), 10);
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    /// If the caller is no coroutine.
+    #[track_caller]
+    pub fn spawn_local<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> T + 'scope,
+        T: 'scope,
+    {
+        // Before it is counted: nobody would tell that it has ended.
+        assert!(with_worker(|worker| worker.is_some()), "spawn_local was called outside of a coroutine");
+        let slot = self.data.enter();
+        let birth = self.birth(None, slot);
+        // SAFETY: invariants 1 to 3, as in `spawn_as`; it is started on this very thread, here, where it then stays.
+        let (task, handle) =
+            unsafe { create_unchecked(birth, stack::slot_size(self.stack_size), Location::caller(), f) };
+        let child: Arc<dyn Park> = task.clone();
+        self.data.introduce(slot, &child);
+        with_worker(|worker| worker.expect("looked at just now").push_local(task));
+        ScopedJoinHandle { handle, scope: PhantomData }
     }
 
     /// Cancels all children, those that are still to come too.
@@ -200,7 +243,7 @@ impl<'scope> Scope<'scope, '_> {
 
     fn spawn_as<F, T>(
         &'scope self,
-        name: Option<Arc<str>>,
+        child: Child,
         spawned_at: &'static Location<'static>,
         f: F,
     ) -> io::Result<ScopedJoinHandle<'scope, T>>
@@ -209,13 +252,14 @@ impl<'scope> Scope<'scope, '_> {
         T: Send + 'scope,
     {
         let slot = self.data.enter();
-        let owner: Arc<dyn Owner> = self.data.clone();
-        let birth = Birth { name, owner: Some(owner), slot, counted: true };
-        let handle = match self.plan {
+        let birth = self.birth(child.name, slot);
+        let handle = match child.plan {
             PlanKind::Thread => {
-                let introduce = |child: &Arc<dyn Park>| self.data.introduce(slot, child);
                 // SAFETY: invariants 1 to 3: the scope lasts until the child is done, and 'scope until after that.
-                unsafe { thread::spawn_unchecked(birth, self.stack_size, spawned_at, introduce, f) }?
+                let (thread, handle) = unsafe { create_thread(birth, spawned_at, f) };
+                self.data.introduce(slot, &thread.park());
+                thread.start(child.stack_size)?;
+                handle
             }
             PlanKind::Coroutine => {
                 let shared = match &self.data.runtime {
@@ -224,7 +268,7 @@ impl<'scope> Scope<'scope, '_> {
                 };
                 // SAFETY: as above; both are Send.
                 let (task, handle) =
-                    unsafe { create_unchecked(birth, stack::slot_size(self.stack_size), spawned_at, f) };
+                    unsafe { create_unchecked(birth, stack::slot_size(child.stack_size), spawned_at, f) };
                 let child: Arc<dyn Park> = task.clone();
                 self.data.introduce(slot, &child);
                 coroutine::submit(&shared, task);
@@ -232,6 +276,63 @@ impl<'scope> Scope<'scope, '_> {
             }
         };
         Ok(ScopedJoinHandle { handle, scope: PhantomData })
+    }
+
+    fn birth(&self, name: Option<Arc<str>>, slot: u32) -> Birth {
+        let owner: Arc<dyn Owner> = self.data.clone();
+        Birth { name, owner: Some(owner), slot, counted: true }
+    }
+}
+
+/// What a child of a scope is to be.
+struct Child {
+    name: Option<Arc<str>>,
+    stack_size: Option<usize>,
+    plan: PlanKind,
+}
+
+impl coroutine::Builder {
+    /// Spawns a coroutine as a child of `scope`, also where that makes threads. Whether it was to be a daemon does not
+    /// matter: the scope waits for it.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    #[track_caller]
+    pub fn spawn_scoped<'scope, F, T>(
+        self,
+        scope: &'scope Scope<'scope, '_>,
+        f: F,
+    ) -> io::Result<ScopedJoinHandle<'scope, T>>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let child = Child { name: self.name, stack_size: self.stack_size, plan: PlanKind::Coroutine };
+        scope.spawn_as(child, Location::caller(), f)
+    }
+}
+
+impl thread::Builder {
+    /// Spawns a thread as a child of `scope`, also where that makes coroutines. Whether it was to be a daemon does not
+    /// matter: the scope waits for it.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Panics
+    /// As [`spawn`](Self::spawn).
+    #[track_caller]
+    pub fn spawn_scoped<'scope, F, T>(
+        self,
+        scope: &'scope Scope<'scope, '_>,
+        f: F,
+    ) -> io::Result<ScopedJoinHandle<'scope, T>>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let child = Child { name: self.name, stack_size: self.stack_size, plan: PlanKind::Thread };
+        scope.spawn_as(child, Location::caller(), f)
     }
 }
 
@@ -262,6 +363,18 @@ impl<T> ScopedJoinHandle<'_, T> {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.handle.is_finished()
+    }
+
+    /// The child, without a right to its result: see [`JoinHandle::task`].
+    #[must_use]
+    pub fn task(&self) -> Task {
+        self.handle.task()
+    }
+
+    /// As [`task`](Self::task), by the name that `std::thread::ScopedJoinHandle` has for it.
+    #[must_use]
+    pub fn thread(&self) -> Task {
+        self.task()
     }
 
     /// Asks the child to end: see [`JoinHandle::cancel`].

@@ -8,13 +8,16 @@ use std::sync::Arc;
 
 use ropewalk_sync::park;
 
-use crate::plan::thread::spawn_unchecked;
-use crate::task::Birth;
+use crate::plan::thread::{NewThread, create_unchecked};
+use crate::runtime;
+use crate::spawn::{self, Launch, Unstarted};
 use crate::task::join::JoinHandle;
-use crate::{runtime, spawn};
+use crate::task::{Birth, Owner};
 
-pub use crate::task::current::current;
+pub use crate::task::current::{current, panicking, park, park_timeout};
+pub use crate::task::local::{AccessError, LocalKey};
 pub use ropewalk_sync::park::{sleep, sleep_until, yield_now};
+pub use std::thread::available_parallelism;
 
 /// Configures a thread before it is spawned, as `std::thread::Builder` does.
 ///
@@ -29,8 +32,8 @@ pub use ropewalk_sync::park::{sleep, sleep_until, yield_now};
 #[derive(Debug, Default)]
 #[must_use = "a builder does nothing until it spawns"]
 pub struct Builder {
-    name: Option<Arc<str>>,
-    stack_size: Option<usize>,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) stack_size: Option<usize>,
     daemon: bool,
 }
 
@@ -73,26 +76,79 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        let (created, handle) = self.prepare(Location::caller(), f)?;
+        Box::new(created).start()?;
+        Ok(handle)
+    }
+
+    /// Creates the thread and does not start it: see [`Unstarted`]. Its parent is who creates it, and it belongs to the
+    /// creator's runtime.
+    ///
+    /// # Errors
+    /// `Unsupported` in a copy that fork(2) made of a process that runs Ropewalk. That the kernel starts no thread is
+    /// found out by [`Unstarted::start`].
+    #[track_caller]
+    pub fn create<F, T>(self, f: F) -> io::Result<Unstarted<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let (created, handle) = self.prepare(Location::caller(), f)?;
+        Ok(Unstarted::new(handle, Box::new(created)))
+    }
+
+    fn prepare<F, T>(
+        self,
+        created_at: &'static Location<'static>,
+        f: F,
+    ) -> io::Result<(Created<F, T>, JoinHandle<T>)>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         park::check_original()?;
-        let daemon = self.daemon;
         // A thread needs no runtime; a child of a task of one belongs to it.
-        let birth = match runtime::current() {
-            Some(runtime) => spawn::birth(self.name, runtime, !daemon),
-            None => Birth { name: self.name, ..Birth::default() },
-        };
+        let owner = runtime::current().map(|runtime| -> Arc<dyn Owner> { runtime });
+        let counted = owner.clone().filter(|_| !self.daemon);
+        let birth = Birth { name: self.name, owner, slot: 0, counted: counted.is_some() };
         // SAFETY: `F` and `T` are 'static.
-        unsafe {
-            spawn_unchecked(
-                birth,
-                self.stack_size,
-                Location::caller(),
-                |task| {
-                    if daemon {
-                        spawn::adopt_daemon(task);
-                    }
-                },
-                f,
-            )
+        let (thread, handle) = unsafe { create_unchecked(birth, created_at, f) };
+        if self.daemon {
+            spawn::adopt_daemon(&thread.park());
+        }
+        Ok((Created { thread, counted, stack_size: self.stack_size }, handle))
+    }
+}
+
+/// A thread that was created and not started.
+struct Created<F, T> {
+    thread: NewThread<F, T>,
+    /// Who is to wait for it once it has started.
+    counted: Option<Arc<dyn Owner>>,
+    stack_size: Option<usize>,
+}
+
+impl<F, T> Launch for Created<F, T>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    fn start(self: Box<Self>) -> io::Result<()> {
+        self.count();
+        self.thread.start(self.stack_size)
+    }
+
+    fn discard(self: Box<Self>) {
+        // Its end is told to who counts it.
+        self.count();
+        self.thread.discard();
+    }
+}
+
+impl<F, T> Created<F, T> {
+    fn count(&self) {
+        if let Some(owner) = &self.counted {
+            owner.began();
         }
     }
 }

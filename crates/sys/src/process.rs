@@ -305,3 +305,32 @@ pub fn limit_further_cpu(seconds: u64) -> io::Result<()> {
     let limit = Rlimit { current: Some(used.saturating_add(seconds)), maximum };
     Ok(rustix::process::setrlimit(Resource::Cpu, limit)?)
 }
+
+/// What the kernel says of a process's main thread: the third field of proc_pid_stat(5), as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// It runs or could (`R`).
+    Runnable,
+    /// It sleeps, whether a signal can wake it or not (`S`, `D`, `I`).
+    Sleeping,
+    /// A signal or a tracer has stopped it (`T`, `t`).
+    Stopped,
+    /// It has ended (`Z`, `X`).
+    Dead,
+}
+
+/// What the process with this number does.
+///
+/// # Errors
+/// There is no such process, or no `/proc`.
+pub fn run_state(pid: u32) -> io::Result<RunState> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name before it, in parentheses, may hold anything.
+    let letter = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+    Ok(match letter {
+        Some('R') => RunState::Runnable,
+        Some('T' | 't') => RunState::Stopped,
+        Some('Z' | 'X' | 'x') => RunState::Dead,
+        _ => RunState::Sleeping,
+    })
+}

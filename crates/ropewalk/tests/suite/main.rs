@@ -28,6 +28,7 @@ mod segment;
 mod stdio;
 mod stress;
 mod syscalls;
+mod task;
 mod tasks;
 mod terminal;
 mod thread_locals;

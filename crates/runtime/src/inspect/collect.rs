@@ -25,20 +25,10 @@ pub(super) fn dump(here: Context) -> Dump {
     let caller = park::current_id();
     let runtimes = runtime::all();
     let mut workers = Vec::new();
-    let mut found: Vec<Found> = park::threads().into_iter().map(Found::Thread).collect();
-    for shared in &runtimes {
-        found.extend(unstarted(shared, &mut workers).into_iter().map(Found::Coroutine));
-        for remote in &shared.remotes {
-            found.extend(remote.live.list().into_iter().map(Found::Coroutine));
-        }
-    }
-    found.sort_by_key(|task| task.waiter().id());
-    found.dedup_by_key(|task| task.waiter().id());
-    found.retain(|task| task.header().is_none_or(|header| !header.is_done()));
-
+    let found = find(&runtimes, &mut workers);
     let running: Vec<u64> = workers.iter().filter_map(|worker| worker.running).map(|id| id.0).collect();
-    let look =
-        Look { taken_at: Instant::now(), coarse: clock::coarse_nanos(), running, headers: headers(&found) };
+    let since = Since { now: Instant::now(), coarse: clock::coarse_nanos() };
+    let look = Look { since, running, headers: headers(&found) };
     let mut tasks: Vec<TaskInfo> = found.iter().map(|task| look.describe(task)).collect();
     for worker in &mut workers {
         let is_running = |id: &TaskId| {
@@ -56,19 +46,42 @@ pub(super) fn dump(here: Context) -> Dump {
             State::Running if Some(info.id.0) == caller => tracer.trace_here(here),
             State::Running => trace_running(&mut tracer, task, info, &remotes, deadline),
             State::Ready | State::Blocked(_) => tracer.trace_waiting(task.waiter()),
+            State::Stopped | State::Dead(_) => None,
         };
     }
     share_equal(&mut tasks);
-    Dump { taken_at: look.taken_at, tasks, workers }
+    Dump { taken_at: since.now, tasks, workers }
+}
+
+/// The tasks of these runtimes, and all threads that are tasks, by their numbers; and a description of the workers.
+pub(super) fn find(runtimes: &[Arc<Shared>], workers: &mut Vec<WorkerInfo>) -> Vec<Found> {
+    let mut found: Vec<Found> = park::threads().into_iter().map(Found::Thread).collect();
+    for shared in runtimes {
+        found.extend(unstarted(shared, workers).into_iter().map(Found::Coroutine));
+        for remote in &shared.remotes {
+            found.extend(remote.live.list().into_iter().map(Found::Coroutine));
+        }
+    }
+    found.sort_by_key(|task| task.waiter().id());
+    found.dedup_by_key(|task| task.waiter().id());
+    found.retain(|task| task.header().is_none_or(|header| !header.is_done()));
+    found
 }
 
 /// A task that is held, so that it stays where it is.
-enum Found {
+pub(super) enum Found {
     Coroutine(Ready),
     Thread(Arc<dyn Park>),
 }
 
 impl Found {
+    pub(super) fn into_park(self) -> Arc<dyn Park> {
+        match self {
+            Self::Coroutine(task) => task,
+            Self::Thread(task) => task,
+        }
+    }
+
     fn waiter(&self) -> &Waiter {
         match self {
             Self::Coroutine(task) => task.waiter(),
@@ -77,7 +90,7 @@ impl Found {
     }
 
     /// `None` for a thread that was not spawned by Ropewalk.
-    fn header(&self) -> Option<&Header> {
+    pub(super) fn header(&self) -> Option<&Header> {
         match self {
             Self::Coroutine(task) => Some(task.header()),
             Self::Thread(task) => task.task()?.downcast_ref(),
@@ -145,10 +158,16 @@ fn headers(found: &[Found]) -> HashMap<usize, u64> {
     found.iter().filter_map(|task| Some((address(task.header()?), task.waiter().id()))).collect()
 }
 
+/// One moment, by both clocks.
+#[derive(Clone, Copy)]
+pub(super) struct Since {
+    pub(super) now: Instant,
+    pub(super) coarse: u64,
+}
+
 /// What all tasks are looked at with.
 struct Look {
-    taken_at: Instant,
-    coarse: u64,
+    since: Since,
     /// The numbers of the coroutines that workers have resumed last.
     running: Vec<u64>,
     headers: HashMap<usize, u64>,
@@ -182,7 +201,8 @@ impl Look {
     fn state(&self, task: &Found) -> State {
         let waiter = task.waiter();
         if let Some(waiting) = waiter.waiting() {
-            return State::Blocked(self.blocked(waiter, waiting));
+            let joined = |header| self.headers.get(&header).copied();
+            return State::Blocked(blocked(waiter, waiting, self.since, joined));
         }
         match task {
             Found::Coroutine(task) if !task.core().is_claimed() => State::New,
@@ -193,24 +213,30 @@ impl Look {
             _ => State::Running,
         }
     }
+}
 
-    fn blocked(&self, waiter: &Waiter, waiting: Waiting) -> Blocked {
-        let passed = Duration::from_nanos(self.coarse.saturating_sub(waiting.since));
-        let on = match waiting.reason {
-            WaitReason::Join => self.headers.get(&waiting.object).copied(),
-            WaitReason::MutexLock => holder(waiting.object, mutex::HOLDER_OFFSET),
-            WaitReason::RwLockRead | WaitReason::RwLockWrite => holder(waiting.object, rwlock::HOLDER_OFFSET),
-            WaitReason::OnceWait => holder(waiting.object, once::HOLDER_OFFSET),
-            _ => None,
-        };
-        // What was read at that address belongs to it only if it was waited for all the time.
-        let on = on.filter(|_| waiter.waiting() == Some(waiting));
-        Blocked {
-            reason: waiting.reason,
-            since: self.taken_at.checked_sub(passed).unwrap_or(self.taken_at),
-            object: Some(waiting.object).filter(|object| *object != 0),
-            on: on.map(TaskId),
-        }
+/// What a task waits for. `joined` finds the task with a header at this address.
+pub(super) fn blocked(
+    waiter: &Waiter,
+    waiting: Waiting,
+    since: Since,
+    joined: impl FnOnce(usize) -> Option<u64>,
+) -> Blocked {
+    let passed = Duration::from_nanos(since.coarse.saturating_sub(waiting.since));
+    let on = match waiting.reason {
+        WaitReason::Join => joined(waiting.object),
+        WaitReason::MutexLock => holder(waiting.object, mutex::HOLDER_OFFSET),
+        WaitReason::RwLockRead | WaitReason::RwLockWrite => holder(waiting.object, rwlock::HOLDER_OFFSET),
+        WaitReason::OnceWait => holder(waiting.object, once::HOLDER_OFFSET),
+        _ => None,
+    };
+    // What was read at that address belongs to it only if it was waited for all the time.
+    let on = on.filter(|_| waiter.waiting() == Some(waiting));
+    Blocked {
+        reason: waiting.reason,
+        since: since.now.checked_sub(passed).unwrap_or(since.now),
+        object: Some(waiting.object).filter(|object| *object != 0),
+        on: on.map(TaskId),
     }
 }
 

@@ -23,6 +23,7 @@
 
 mod collect;
 mod sigquit;
+mod task;
 mod text;
 
 use std::panic::Location;
@@ -38,6 +39,7 @@ use crate::task::join::TaskId;
 pub use self::sigquit::dump_on_sigquit;
 pub use crate::monitor::{Activity, BlockedWorker, blocked_workers, on_blocked};
 pub use crate::stack_trace::{Frame, StackTrace};
+pub use crate::task::state::{Blocked, Death, State};
 pub use ropewalk_sync::park::WaitReason;
 
 /// Counts since the process began.
@@ -133,36 +135,6 @@ pub enum Plan {
     Thread,
 }
 
-/// What a task does. A task that has ended is in no list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum State {
-    /// It was spawned, and no worker has started it yet.
-    New,
-    /// It could run, and waits for its worker.
-    Ready,
-    /// It runs. Of a thread: it does not wait for anything of Ropewalk's; the kernel may know better.
-    Running,
-    /// It waits.
-    Blocked(Blocked),
-}
-
-/// What a task waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Blocked {
-    /// Why.
-    pub reason: WaitReason,
-    /// When the wait began. Exact to some ten milliseconds; or, where a coroutine of its worker had held that up just
-    /// before, to as long as that.
-    pub since: Instant,
-    /// The address of what it waits for - a lock, a channel -, where there is such a thing. Tasks with the same address
-    /// wait for the same.
-    pub object: Option<usize>,
-    /// The task that has to do something first, where that is known: the holder of a lock, the task that is joined.
-    pub on: Option<TaskId>,
-}
-
 /// One task.
 #[derive(Clone, Debug)]
 pub struct TaskInfo {
@@ -195,7 +167,7 @@ impl TaskInfo {
         self.plan
     }
 
-    /// What it does.
+    /// What it does. A task that has ended is in no list.
     #[must_use]
     pub fn state(&self) -> State {
         self.state

@@ -49,6 +49,8 @@ fn groups(tasks: &[TaskInfo]) -> Vec<Group<'_>> {
             State::Ready => (1, None),
             State::Running => (2, None),
             State::Blocked(Blocked { reason, .. }) => (3, Some(reason)),
+            State::Stopped => (4, None),
+            State::Dead(_) => (5, None),
         };
         let place = task.spawned_at.map(|place| (place.file(), place.line(), place.column()));
         let key = (task.plan, state, place, task.stack.as_ref());
@@ -70,6 +72,8 @@ impl Dump {
             State::Ready => writeln!(f, " Ready")?,
             State::Running => writeln!(f, " Running")?,
             State::Blocked(Blocked { reason, .. }) => self.write_blocked(f, group, reason)?,
+            State::Stopped => writeln!(f, " Stopped")?,
+            State::Dead(_) => writeln!(f, " Dead")?,
         }
         write_entry(f, "task", &self.identities(&group.tasks))?;
         if let Some(place) = first.spawned_at {

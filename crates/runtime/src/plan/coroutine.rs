@@ -127,6 +127,10 @@ impl<F: FnOnce() -> T, T> Runnable for Cell<Core, F, T> {
     fn refuse(&self, reason: io::Error) {
         Cell::refuse(self, reason);
     }
+
+    fn discard(&self) {
+        Cell::discard(self);
+    }
 }
 
 impl<F: FnOnce() -> T, T> IntoPark for Cell<Core, F, T> {

@@ -18,7 +18,7 @@ use crate::scheduler::shared::Outside;
 use crate::scheduler::worker::with_worker;
 use crate::task::cell::{Cell, IntoPark, Joinable, Plan};
 use crate::task::current::{current_owner, on_behalf_of};
-use crate::task::{Birth, Header};
+use crate::task::{Birth, Header, local};
 
 /// As many blocking calls go on at once.
 const THREADS_MAX: usize = 512;
@@ -41,6 +41,8 @@ trait Call: Send + Sync {
 impl<F: FnOnce() -> T, T> Call for Cell<PoolPlan, F, T> {
     fn execute(&self) {
         Cell::execute(self);
+        // The values of one call are none of the next one's.
+        local::drop_all(park::current(|waiter, _| waiter.id()));
     }
 }
 

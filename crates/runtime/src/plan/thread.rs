@@ -76,58 +76,78 @@ impl<F: FnOnce() -> T, T> IntoPark for Cell<ThreadPlan, F, T> {
     }
 }
 
-/// Starts a thread that runs `f`. `introduce` is shown the task before it starts.
+/// A thread that was created and not started.
+pub(crate) struct NewThread<F, T>(Arc<Cell<ThreadPlan, F, T>>);
+
+/// Makes a thread that nobody has started yet.
 ///
 /// # Safety
 /// What `f` and `T` borrow must live until the task is done.
-pub(crate) unsafe fn spawn_unchecked<F, T>(
+pub(crate) unsafe fn create_unchecked<F, T>(
     birth: Birth,
-    stack_size: Option<usize>,
     spawned_at: &'static Location<'static>,
-    introduce: impl FnOnce(&Arc<dyn Park>),
     f: F,
-) -> io::Result<JoinHandle<T>>
+) -> (NewThread<F, T>, JoinHandle<T>)
 where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    park::remember_original();
-    let mut builder = std::thread::Builder::new();
-    if let Some(name) = &birth.name {
-        builder = builder.name(name.to_string());
-    }
-    if let Some(size) = stack_size {
-        builder = builder.stack_size(size);
-    }
-    let runtime = birth.owner.clone().and_then(Owner::runtime).and_then(|runtime| runtime.downcast().ok());
-    let outside = runtime.as_ref().and_then(Outside::begin);
-    let header = Header::new(birth, spawned_at);
-    let task = Arc::new(Cell::new(header, ThreadPlan(ThreadParker::new()), f));
-    let park = IntoPark::into_park(task.clone());
-    introduce(&park);
-    let body = {
-        let task = task.clone();
-        move || {
-            task.plan.0.bind();
-            adopt_thread(park);
-            task.execute();
-            // Whoever waits for it was told.
-            drop(outside);
-        }
-    };
-    // SAFETY: the caller's promise: `execute` is over, and the slot empty, before what it borrows ends; afterwards the
-    // thread only drops its reference.
-    let started = unsafe { builder.spawn_unchecked(body) };
-    match started {
-        Ok(thread) => drop(thread),
-        Err(error) => {
-            // The runtime or scope that counts it has to hear that it will not run.
-            task.header.abandon();
-            return Err(error);
-        }
-    }
+    let task = Arc::new(Cell::new(Header::new(birth, spawned_at), ThreadPlan(ThreadParker::new()), f));
+    let thread = NewThread(task.clone());
     let task: Arc<dyn Joinable<T> + '_> = task;
     // SAFETY: only the lifetime changes; the handle is the caller's, who keeps it within what `T` borrows.
     let task = unsafe { std::mem::transmute::<Arc<dyn Joinable<T> + '_>, Arc<dyn Joinable<T>>>(task) };
-    Ok(JoinHandle::new(task))
+    (thread, JoinHandle::new(task))
+}
+
+impl<F, T> NewThread<F, T>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    /// The task, as what can be cancelled.
+    pub(crate) fn park(&self) -> Arc<dyn Park> {
+        IntoPark::into_park(self.0.clone())
+    }
+
+    /// Starts it, with a stack of that many bytes (`None`: std's default). Whoever counts the task has counted it.
+    pub(crate) fn start(self, stack_size: Option<usize>) -> io::Result<()> {
+        let task = self.0;
+        park::remember_original();
+        let mut builder = std::thread::Builder::new();
+        if let Some(name) = task.header.name() {
+            builder = builder.name(name.to_string());
+        }
+        if let Some(size) = stack_size {
+            builder = builder.stack_size(size);
+        }
+        let runtime = task.header.owner().cloned().and_then(Owner::runtime);
+        let outside = runtime.and_then(|runtime| runtime.downcast().ok()).as_ref().and_then(Outside::begin);
+        let park = IntoPark::into_park(task.clone());
+        let body = {
+            let task = task.clone();
+            move || {
+                task.plan.0.bind();
+                adopt_thread(park);
+                task.execute();
+                // Whoever waits for it was told.
+                drop(outside);
+            }
+        };
+        // SAFETY: the promise of `create_unchecked`, the only maker of a `NewThread`: `execute` is over, and the slot
+        // empty, before what it borrows ends; afterwards the thread only drops its reference.
+        match unsafe { builder.spawn_unchecked(body) } {
+            Ok(_detached) => Ok(()),
+            Err(error) => {
+                // The runtime or scope that counts it has to hear that it will not run.
+                task.header.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// Will never start it. Whoever counts the task has counted it.
+    pub(crate) fn discard(self) {
+        self.0.discard();
+    }
 }

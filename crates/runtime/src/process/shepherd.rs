@@ -28,6 +28,7 @@ use super::child::Setup;
 use super::reply::Reply;
 use super::spawner;
 use crate::scope::{OnFailure, scope_with};
+use crate::task::current;
 use crate::task::exit::Exit;
 use crate::task::join::Ended;
 use crate::timeout;
@@ -76,6 +77,7 @@ fn conduct(order: Order) -> io::Result<(Heard, Option<Status>)> {
     let (link, childs) = Link::pair()?;
     command.stdin(Stdio::from(childs));
     let child = spawner::start(command)?;
+    current::stand_for(child.id());
     let charge = Charge::new(child);
     let talked = catch_unwind(AssertUnwindSafe(|| match deadline {
         Some(limit) => timeout::timeout(limit, || talk(&link, &charge, setup, call)),
@@ -163,6 +165,8 @@ fn end(charge: &Charge, limit: Duration, rest: Rest) -> Option<Status> {
             // The group has its number as long as its leader is not reaped.
             let _ = charge.child.signal_group(Signal::KILL);
         }
+        // Its number may be another one's soon.
+        current::stand_for(0);
         charge.reap().filter(|_| orderly)
     })
 }

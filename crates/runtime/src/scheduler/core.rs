@@ -166,6 +166,8 @@ pub(crate) trait Runnable: Park {
     fn execute(&self);
     /// It will never run, for this reason.
     fn refuse(&self, reason: io::Error);
+    /// It was created, and will never be started.
+    fn discard(&self);
 }
 
 /// A coroutine in a queue.

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use ropewalk_sync::park::{Park, Unwind, Waiter};
 
 use super::join::JoinError;
-use super::{Header, failure_of};
+use super::state::Death;
+use super::{Header, failure_of, local};
 
 enum Slot<F, T> {
     Closure(F),
@@ -64,6 +65,7 @@ impl<P: Plan, F: FnOnce() -> T, T> Cell<P, F, T> {
             }
             Some(closure())
         }));
+        local::drop_all(self.plan.waiter().id());
         let result = match result {
             Ok(Some(value)) => Ok(value),
             Ok(None) => Err(self.error(JoinError::cancelled)),
@@ -83,16 +85,24 @@ impl<P: Plan, F: FnOnce() -> T, T> Cell<P, F, T> {
         self.finish(Err(self.error(|id, name| JoinError::not_started(id, name, reason))));
     }
 
+    /// Instead of [`execute`](Self::execute), by who will never start it.
+    pub(crate) fn discard(&self) {
+        // SAFETY: rule 1: nobody executes it.
+        let closure = std::mem::replace(unsafe { &mut *self.slot.get() }, Slot::Executing);
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(closure)));
+        self.finish(Err(self.error(JoinError::cancelled)));
+    }
+
     fn finish(&self, result: Result<T, JoinError>) {
-        let failure = failure_of(&result);
+        let death = result.as_ref().map_or_else(JoinError::death, |_| Death::Returned);
         // SAFETY: rule 1; nothing was borrowed from the slot meanwhile.
         unsafe { *self.slot.get() = Slot::Result(result) };
-        if self.header.mark_done() {
+        if self.header.mark_done(death) {
             // Nobody asks, so the result dies here, in the task: its destructor may wait.
             // SAFETY: rule 2.
             drop_quietly(unsafe { &mut *self.slot.get() });
         }
-        self.header.announce(failure);
+        self.header.announce(failure_of(death));
     }
 
     fn error(&self, make: impl FnOnce(u64, Option<Arc<str>>) -> JoinError) -> JoinError {

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
+use ropewalk_sync::clock;
 use ropewalk_sync::park::{self, Unparker};
 
 use super::join::TaskId;
@@ -22,7 +24,7 @@ use super::{Header, Owner};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Task(Unparker);
+pub struct Task(pub(crate) Unparker);
 
 impl Task {
     /// Its number, unique in the process.
@@ -43,7 +45,19 @@ impl Task {
         Some(self.header()?.spawned_at())
     }
 
-    /// Whether a coroutine runs it.
+    /// The task that spawned it, which may have ended; `None` for a thread that was not spawned here, and for a child of
+    /// one that had never waited for anything of Ropewalk's.
+    #[must_use]
+    pub fn parent(&self) -> Option<TaskId> {
+        self.header()?.parent().map(TaskId)
+    }
+
+    /// Gives it the permit that [`park`] waits for; nothing if it has it. Never waits.
+    pub fn unpark(&self) {
+        self.0.give_permit();
+    }
+
+    /// Whether a coroutine runs it. One that looks after a process is one, too.
     #[must_use]
     pub fn is_coroutine(&self) -> bool {
         self.0.waiter().is_coroutine()
@@ -61,7 +75,7 @@ impl Task {
         self.0.clone().unpark();
     }
 
-    fn header(&self) -> Option<&Header> {
+    pub(crate) fn header(&self) -> Option<&Header> {
         self.0.task()?.downcast_ref()
     }
 }
@@ -70,6 +84,64 @@ impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Task").field("id", &self.id()).field("name", &self.name()).finish_non_exhaustive()
     }
+}
+
+/// Two of them are equal if they are the same task.
+impl PartialEq for Task {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Task {}
+
+/// Waits until somebody [unparks](Task::unpark) the calling task; not at all if that has happened since the last time. Each
+/// task has one permit, which `unpark` gives and `park` takes, as in `std::thread`. What was done before the `unpark` is
+/// visible after the `park`.
+///
+/// ```
+/// use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+/// use ropewalk_runtime::{coroutine, scope};
+///
+/// let ready = AtomicBool::new(false);
+/// scope(|s| {
+///     let waiter = s.spawn(|| {
+///         while !ready.load(Relaxed) {
+///             coroutine::park();
+///         }
+///     });
+///     ready.store(true, Relaxed);
+///     waiter.task().unpark();
+/// });
+/// ```
+///
+/// # Waits
+/// Until it is unparked.
+///
+/// # Cancellation
+/// Unwinds a cancelled task.
+#[track_caller]
+pub fn park() {
+    park::take_permit(None);
+}
+
+/// As [`park`], for `duration` at most.
+///
+/// # Waits
+/// Until it is unparked, or for that long.
+///
+/// # Cancellation
+/// Unwinds a cancelled task.
+#[track_caller]
+pub fn park_timeout(duration: Duration) {
+    park::take_permit(clock::after(duration));
+}
+
+/// Whether the calling task unwinds because of a panic. `std::thread::panicking` speaks of the thread: it is true of a
+/// cancelled task, too, and of every coroutine of a worker on which one waits while it unwinds.
+#[must_use]
+pub fn panicking() -> bool {
+    park::is_panicking()
 }
 
 /// The task that calls; any thread is one.
@@ -86,6 +158,15 @@ thread_local! {
 /// Calls `f` with the task that calls, if somebody spawned it.
 pub(crate) fn with_current_header<R>(f: impl FnOnce(Option<&Header>) -> R) -> R {
     park::current(|_, task| f(task.and_then(|task| task.downcast_ref())))
+}
+
+/// The calling task stands for this process from now on; for none, with 0.
+pub(crate) fn stand_for(process: u32) {
+    with_current_header(|header| {
+        if let Some(header) = header {
+            header.set_process(process);
+        }
+    });
 }
 
 /// Who counts the task that calls, or the task on whose behalf this thread works.

@@ -7,16 +7,19 @@ use std::io;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ropewalk_sync::clock;
-use ropewalk_sync::park::Waiter;
+use ropewalk_sync::park::{Unparker, Waiter};
 
 use super::cell::Joinable;
+use super::current::Task;
 use super::ending::Ending;
 use super::exit::Exit;
+use super::payload::Payload;
+use super::state::Death;
 use super::{cancel, join_wait};
 
 /// The number of a task, unique in the process for as long as it lives.
@@ -69,8 +72,32 @@ impl<T> JoinHandle<T> {
         Self { task, taken: false, polled: false, _result: PhantomData }
     }
 
-    pub(crate) fn task(&self) -> &Arc<dyn Joinable<T>> {
+    pub(crate) fn joinable(&self) -> &Arc<dyn Joinable<T>> {
         &self.task
+    }
+
+    /// The task, without a right to its result: to be asked, cancelled and unparked from anywhere.
+    ///
+    /// ```
+    /// use ropewalk_runtime::coroutine;
+    /// use ropewalk_runtime::inspect::{Death, State};
+    ///
+    /// let handle = coroutine::spawn(coroutine::park);
+    /// let task = handle.task();
+    /// task.unpark();
+    /// handle.join()?;
+    /// assert_eq!(task.state(), State::Dead(Death::Returned));
+    /// # Ok::<(), ropewalk_runtime::JoinError>(())
+    /// ```
+    #[must_use]
+    pub fn task(&self) -> Task {
+        Task(Unparker::of(self.task.clone().into_park()))
+    }
+
+    /// As [`task`](Self::task), by the name that `std::thread::JoinHandle` has for it.
+    #[must_use]
+    pub fn thread(&self) -> Task {
+        self.task()
     }
 
     /// Takes the result. Only after the end.
@@ -209,8 +236,7 @@ struct Failed {
 }
 
 enum Cause {
-    /// The payload is in a lock because it need not be `Sync`.
-    Panicked(Mutex<Box<dyn Any + Send>>),
+    Panicked(Payload),
     Cancelled,
     NotStarted(io::Error),
     /// A process that ended without a result.
@@ -230,7 +256,7 @@ impl JoinError {
 
     /// Of a task that unwound with this payload.
     pub(crate) fn panicked(id: u64, name: Option<Arc<str>>, payload: Box<dyn Any + Send>) -> Self {
-        Self(Box::new(Failed { id, name, cause: Cause::Panicked(Mutex::new(payload)) }))
+        Self(Box::new(Failed { id, name, cause: Cause::Panicked(Payload::new(payload)) }))
     }
 
     pub(super) fn ended(id: u64, name: Option<Arc<str>>, ended: Ended) -> Self {
@@ -287,7 +313,7 @@ impl JoinError {
             return Err(self);
         }
         match self.0.cause {
-            Cause::Panicked(payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            Cause::Panicked(payload) => Ok(payload.into_inner()),
             Cause::Exited(Exit::Panicked { message, .. }) => Ok(Box::new(message)),
             _ => unreachable!("looked at just now"),
         }
@@ -305,11 +331,49 @@ impl JoinError {
         }
     }
 
-    fn message(&self) -> Option<String> {
-        let Cause::Panicked(payload) = &self.0.cause else { return None };
-        let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = payload.downcast_ref::<&str>().copied();
-        text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).map(str::to_owned)
+    /// The payload of its panic by reference, if it is a `P`. One that is not `Sync` comes by
+    /// [`downcast`](Self::downcast) only.
+    ///
+    /// ```
+    /// use ropewalk_runtime::coroutine;
+    ///
+    /// let error = coroutine::spawn(|| std::panic::resume_unwind(Box::new("out of ink"))).join().map(drop).unwrap_err();
+    /// assert!(error.is::<&str>());
+    /// assert_eq!(error.downcast_ref::<&str>(), Some(&"out of ink"));
+    /// ```
+    #[must_use]
+    pub fn downcast_ref<P: Any + Sync>(&self) -> Option<&P> {
+        match &self.0.cause {
+            Cause::Panicked(payload) => payload.downcast_ref(),
+            Cause::Exited(Exit::Panicked { message, .. }) => (message as &dyn Any).downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether it panicked with a `P`.
+    #[must_use]
+    pub fn is<P: Any>(&self) -> bool {
+        match &self.0.cause {
+            Cause::Panicked(payload) => payload.is::<P>(),
+            Cause::Exited(Exit::Panicked { message, .. }) => (message as &dyn Any).is::<P>(),
+            _ => false,
+        }
+    }
+
+    /// How the task ended.
+    pub(crate) fn death(&self) -> Death {
+        match &self.0.cause {
+            Cause::Panicked(_) | Cause::Exited(Exit::Panicked { .. }) => Death::Panicked,
+            Cause::Cancelled => Death::Cancelled,
+            Cause::NotStarted(_) => Death::NotStarted,
+            Cause::Exited(_) => Death::Exited,
+        }
+    }
+
+    /// The text of its panic, where that is one.
+    fn message(&self) -> Option<&str> {
+        let text = self.downcast_ref::<&str>().copied();
+        text.or_else(|| self.downcast_ref::<String>().map(String::as_str))
     }
 }
 

@@ -9,6 +9,9 @@ pub(crate) mod current;
 mod ending;
 pub(crate) mod exit;
 pub(crate) mod join;
+pub(crate) mod local;
+mod payload;
+pub(crate) mod state;
 
 use std::any::Any;
 use std::num::NonZeroU64;
@@ -17,14 +20,14 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 
-use Ordering::{AcqRel, Acquire};
+use Ordering::{AcqRel, Acquire, Relaxed};
 use ropewalk_sync::park::{self, Park, Unparker, Wait, WaitReason};
 use ropewalk_sync::wait_list::WaitList;
 use std::sync::atomic::Ordering;
 
-use self::join::JoinError;
+use self::state::Death;
 
-/// The result is stored; who waits was told.
+/// The result is stored; who waits was told. With it comes how the task ended ([`Death::to_bits`]).
 const DONE: u32 = 1;
 /// Nobody will ask for the result.
 const DETACHED: u32 = 2;
@@ -58,8 +61,14 @@ pub(crate) struct Birth {
     pub(crate) counted: bool,
 }
 
-/// Children that are still to be cancelled; in a box, because few tasks have any.
-type Daemons = Mutex<Vec<Weak<dyn Park>>>;
+/// What few tasks have: in a box, so that the others keep no room for it.
+#[derive(Default)]
+struct Rare {
+    /// Children that are still to be cancelled.
+    daemons: Mutex<Vec<Weak<dyn Park>>>,
+    /// The number of the process that the task stands for, while that lives; 0 for none.
+    process: AtomicU32,
+}
 
 /// The part of a task that does not depend on its plan.
 pub(crate) struct Header {
@@ -70,8 +79,7 @@ pub(crate) struct Header {
     state: AtomicU32,
     /// Who joins it; and what to wake at the end, if its handle was polled as a future.
     joiners: WaitList<Option<Waker>>,
-    /// Children to be cancelled when it ends.
-    daemons: OnceLock<Box<Daemons>>,
+    rare: OnceLock<Box<Rare>>,
 }
 
 impl Header {
@@ -83,7 +91,7 @@ impl Header {
             parent: park::current_id().and_then(NonZeroU64::new),
             state: AtomicU32::new(0),
             joiners: WaitList::new(None),
-            daemons: OnceLock::new(),
+            rare: OnceLock::new(),
         }
     }
 
@@ -111,6 +119,21 @@ impl Header {
     pub(crate) fn is_done(&self) -> bool {
         // SYNC: task.done. Who sees it may take the result.
         self.state.load(Acquire) & DONE != 0
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn death(&self) -> Option<Death> {
+        Death::from_bits(self.state.load(Relaxed))
+    }
+
+    /// The process that the task stands for, while that lives.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.rare.get().map(|rare| rare.process.load(Relaxed)).filter(|process| *process != 0)
+    }
+
+    /// The task stands for this process from now on; for none, with 0.
+    pub(crate) fn set_process(&self, process: u32) {
+        self.rare.get_or_init(Box::default).process.store(process, Relaxed);
     }
 
     /// Waits for the end, or for the wait's deadline: then `false`.
@@ -157,8 +180,8 @@ impl Header {
 
     /// A child that is to be cancelled when this task ends.
     pub(crate) fn adopt_daemon(&self, child: Weak<dyn Park>) {
-        let daemons = self.daemons.get_or_init(Box::default);
-        let mut daemons = daemons.lock().unwrap_or_else(PoisonError::into_inner);
+        let rare = self.rare.get_or_init(Box::default);
+        let mut daemons = rare.daemons.lock().unwrap_or_else(PoisonError::into_inner);
         // Dead children are swept out when the list would grow, so it is never longer than twice those that live.
         if daemons.len() == daemons.capacity() {
             daemons.retain(|child| child.strong_count() > 0);
@@ -167,16 +190,16 @@ impl Header {
     }
 
     fn cancel_daemons(&self) {
-        if let Some(daemons) = self.daemons.get() {
-            let daemons = std::mem::take(&mut *daemons.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(rare) = self.rare.get() {
+            let daemons = std::mem::take(&mut *rare.daemons.lock().unwrap_or_else(PoisonError::into_inner));
             daemons.iter().filter_map(Weak::upgrade).for_each(cancel);
         }
     }
 
     /// The result is stored: marks the end. `true` if nobody will ask for the result.
-    fn mark_done(&self) -> bool {
+    fn mark_done(&self, death: Death) -> bool {
         // SYNC: task.done
-        self.state.fetch_or(DONE, AcqRel) & DETACHED != 0
+        self.state.fetch_or(DONE | death.to_bits(), AcqRel) & DETACHED != 0
     }
 
     /// Nobody will ask for the result. `true` if the task has ended already.
@@ -186,7 +209,7 @@ impl Header {
 
     /// It will never start: whoever counts it hears that it ended.
     pub(crate) fn abandon(&self) {
-        self.mark_done();
+        self.mark_done(Death::NotStarted);
         self.announce(None);
     }
 
@@ -216,10 +239,11 @@ pub(crate) fn join_wait() -> Wait {
     Wait::new(WaitReason::Join)
 }
 
-fn failure_of<T>(result: &Result<T, JoinError>) -> Option<Failure> {
-    result.as_ref().err().map(
-        |error| {
-            if error.is_cancelled() { Failure::Cancelled } else { Failure::Panicked }
-        },
-    )
+/// What an end means to who counts the task.
+fn failure_of(death: Death) -> Option<Failure> {
+    match death {
+        Death::Returned => None,
+        Death::Cancelled => Some(Failure::Cancelled),
+        Death::Panicked | Death::NotStarted | Death::Exited | Death::Unknown => Some(Failure::Panicked),
+    }
 }

@@ -37,6 +37,7 @@ use std::time::{Duration, Instant};
 use crate::primitive::AtomicU32;
 
 mod original;
+mod permit;
 mod place;
 mod reason;
 mod region;
@@ -48,12 +49,13 @@ mod watched;
 pub mod word;
 
 pub use self::original::{check_original, expect_original, is_original, remember_original};
+pub use self::permit::take_permit;
 pub use self::place::{Snapshot, forget_time, note_time};
 pub use self::reason::{Wait, WaitReason};
 pub use self::region::{assert_may_wait, may_wait, no_suspend, no_suspend_at};
 pub(crate) use self::surroundings::uninterrupted;
 pub use self::surroundings::{Nested, Raising, Unwinding, is_nested_on};
-pub use self::thread::{ThreadParker, adopt_thread, threads};
+pub use self::thread::{ThreadParker, adopt_thread, is_alive, threads};
 pub use self::waiter::{Waiter, Waiting, unwinding_switches};
 pub use self::waker::waker_of;
 pub use self::watched::{Home, Registration, Watched};
@@ -318,7 +320,8 @@ pub(crate) fn is_unwinding() -> bool {
 
 /// Whether the calling task unwinds because it panicked, not because it was cancelled or its time had elapsed.
 #[inline]
-pub(crate) fn is_panicking() -> bool {
+#[must_use]
+pub fn is_panicking() -> bool {
     std::thread::panicking()
         && with_existing(|waiter| waiter.is_none_or(|waiter| waiter.is_unwinding() && !waiter.is_raising()))
 }

@@ -39,6 +39,8 @@ pub enum WaitReason {
     BarrierWait,
     LatchWait,
     OnceWait,
+    Park,
+    Kernel,
 }
 
 impl WaitReason {
@@ -73,6 +75,8 @@ impl WaitReason {
         Self::BarrierWait,
         Self::LatchWait,
         Self::OnceWait,
+        Self::Park,
+        Self::Kernel,
     ];
 
     pub(super) fn from_u8(value: u8) -> Option<Self> {
@@ -113,6 +117,8 @@ impl WaitReason {
             Self::BarrierWait => "waiting at a barrier",
             Self::LatchWait => "waiting for a latch",
             Self::OnceWait => "waiting for an initialization",
+            Self::Park => "parked",
+            Self::Kernel => "sleeping in the kernel",
         }
     }
 }

@@ -104,6 +104,12 @@ pub fn threads() -> Vec<Arc<dyn Park>> {
     threads.values().filter_map(Weak::upgrade).collect()
 }
 
+/// Whether the thread with this number is a task and has not ended.
+#[must_use]
+pub fn is_alive(id: u64) -> bool {
+    THREADS.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+}
+
 /// Holds the thread's own parker for as long as the thread lives.
 struct Own(OnceCell<Arc<dyn Park>>);
 

@@ -13,7 +13,7 @@ use super::word::{Owed, Sleep, WakeWord};
 use super::{Interrupt, Park, Unwind};
 use crate::clock::{self, NEVER};
 use crate::primitive::futex::Sleeper;
-use crate::primitive::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::primitive::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// How long a wait inside an unwinding coroutine may hold up its worker before it switches all the same.
 const UNWINDING_LIMIT: Duration = Duration::from_millis(100);
@@ -40,7 +40,7 @@ std::thread_local! {
 
 /// The part of a task that waiting touches.
 ///
-/// Who writes what: `word` and `cancel` everybody, `raising` whoever holds a payload; the rest only the owner. The
+/// Who writes what: `word`, `cancel` and `permit` everybody, `raising` whoever holds a payload; the rest only the owner. The
 /// owner's fields are atomics so that an inspector may read them; `Relaxed` is enough, each stands for itself.
 #[derive(Debug)]
 pub struct Waiter {
@@ -67,6 +67,8 @@ pub struct Waiter {
     regions: AtomicU32,
     id: u64,
     reason: AtomicU8,
+    /// Somebody has called `unpark` for a `park` that is to come: see the module `permit`.
+    permit: AtomicBool,
     coroutine: bool,
     place: Place,
     sleeper: Sleeper,
@@ -103,6 +105,7 @@ impl Waiter {
             regions: AtomicU32::new(0),
             id: NEXT.fetch_add(1, Relaxed),
             reason: AtomicU8::new(0),
+            permit: AtomicBool::new(false),
             coroutine,
             place: Place::default(),
             sleeper: Sleeper::current(),
@@ -187,6 +190,17 @@ impl Waiter {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancel.load(Relaxed) & CANCELLED != 0
+    }
+
+    pub(super) fn leave_permit(&self) {
+        // SYNC: waiter.permit. An exchange, so that what every giver did before is visible to who takes it.
+        self.permit.swap(true, Release);
+    }
+
+    /// Owner: takes the permit, if it is there.
+    pub(super) fn take_permit(&self) -> bool {
+        // SYNC: waiter.permit
+        self.permit.swap(false, Acquire)
     }
 
     pub(super) fn count_raise(&self) -> u32 {
