@@ -30,7 +30,11 @@ fn pay_on(mut client: Client, user: usize, paid: &AtomicUsize, stop: &AtomicBool
 #[test]
 fn a_connections_process_that_is_killed_ends_that_connection_only() {
     const USERS: usize = 6;
-    let server = Server::start("process", &["--opening-balance", "1000000"]);
+    let directory = tempfile::tempdir().expect("a directory");
+    let (database, log) = (directory.path().join("books.db"), directory.path().join("log"));
+    let mut command = Server::command("process", &database, &["--opening-balance", "1000000"]);
+    command.stderr(std::fs::File::create(&log).expect("a log"));
+    let server = Server::launch(&mut command, &database);
     let (paid, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let acknowledged: Vec<usize> = std::thread::scope(|scope| {
         let mut clients: Vec<Client> = (0..USERS).map(|_| server.connect()).collect();
@@ -60,13 +64,19 @@ fn a_connections_process_that_is_killed_ends_that_connection_only() {
     let books = Books::read(server.stop().database());
     let told: usize = acknowledged.iter().sum();
     assert!((told..=told + 1).contains(&books.payments.len()), "{told} told, {} there", books.payments.len());
+    let log = std::fs::read_to_string(log).expect("the log");
+    assert_eq!(log.matches("the process of a connection ended").count(), 1, "{log}");
+    assert!(log.contains("signal 9"), "{log}");
 }
 
 #[test]
 fn workers_that_are_killed_are_replaced() {
     let server = Server::start("process+coroutine", &["--processes", "2"]);
-    let workers = of_role(&server, "worker");
-    assert_eq!(workers.len(), 2);
+    let mut workers = Vec::new();
+    until("both are there", || {
+        workers = of_role(&server, "worker");
+        workers.len() == 2
+    });
     let mut clients: Vec<Client> = (0..8).map(|_| server.connect()).collect();
     clients.iter_mut().for_each(|client| assert_eq!(client.get("/health").status, 200));
     for worker in &workers {

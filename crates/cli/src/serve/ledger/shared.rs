@@ -218,3 +218,180 @@ impl<R: ReplySlot> Ledger for Arc<Shared<R>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    use super::super::wire::write_reply;
+    use super::*;
+
+    /// A reply that has not come after this time is lost.
+    const WATCHDOG: Duration = Duration::from_secs(60);
+
+    /// A slot for any thread, with a watchdog.
+    struct ChannelSlot(Mutex<Sender<Reply>>, Mutex<Receiver<Reply>>);
+
+    impl ReplySlot for ChannelSlot {
+        fn new() -> Self {
+            let (sender, receiver) = channel();
+            Self(Mutex::new(sender), Mutex::new(receiver))
+        }
+
+        fn put(&self, reply: Reply) {
+            self.0.lock().expect("sender").send(reply).expect("a receiver");
+        }
+
+        fn take(&self) -> Reply {
+            self.1.lock().expect("receiver").recv_timeout(WATCHDOG).expect("no reply came")
+        }
+    }
+
+    struct Socket(UnixStream);
+
+    impl Wire for Socket {
+        fn gather(&self) {
+            std::thread::yield_now();
+        }
+
+        fn send(&self, bytes: &[u8]) -> io::Result<()> {
+            (&self.0).write_all(bytes)
+        }
+
+        fn close(&self) {
+            let _ = self.0.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// A connection with somebody who receives, and its other end.
+    fn connect(reporter: Option<Reporter>) -> (Arc<Shared<ChannelSlot>>, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        let receiver = ours.try_clone().expect("a clone");
+        let shared = Shared::new(Socket(ours), reporter);
+        let receives = Arc::clone(&shared);
+        std::thread::spawn(move || receives.receive(receiver));
+        (shared, theirs)
+    }
+
+    /// Reads requests until there are enough, or until the end.
+    fn read_requests(
+        mut socket: &UnixStream,
+        frames: &mut Frames,
+        enough: impl Fn(&[(u64, Request)]) -> bool,
+    ) -> Vec<(u64, Request)> {
+        let (mut buffer, mut requests) = ([0; 999], Vec::new());
+        while !enough(&requests) {
+            let read = socket.read(&mut buffer).expect("it is readable");
+            if read == 0 {
+                break;
+            }
+            frames.received(&buffer[..read]);
+            while let Some(request) = frames.next_request().expect("whole frames") {
+                requests.push(request);
+            }
+        }
+        requests
+    }
+
+    /// Reads so many requests.
+    fn read(socket: &UnixStream, count: usize) -> Vec<(u64, Request)> {
+        read_requests(socket, &mut Frames::default(), |requests| requests.len() >= count)
+    }
+
+    #[test]
+    fn each_of_many_gets_its_own_reply_though_replies_come_in_another_order() {
+        let (shared, theirs) = connect(None);
+        let ledger = std::thread::spawn(move || {
+            let (mut frames, mut out) = (Frames::default(), Vec::new());
+            loop {
+                // All that have gathered, the last first.
+                let requests = read_requests(&theirs, &mut frames, |requests| !requests.is_empty());
+                if requests.is_empty() {
+                    break;
+                }
+                out.clear();
+                for (number, request) in requests.into_iter().rev() {
+                    let Request::Balance(account) = request else { panic!("{request:?}") };
+                    write_reply(&mut out, number, &Reply::Balance(Some(-account)));
+                }
+                (&theirs).write_all(&out).expect("replies are taken");
+            }
+        });
+        std::thread::scope(|scope| {
+            for task in 0..8 {
+                let shared = &shared;
+                scope.spawn(move || {
+                    let slot = shared.slot();
+                    for account in task * 1_000..task * 1_000 + 500 {
+                        let reply = shared.ask(&Request::Balance(account), &slot);
+                        assert_eq!(reply, Reply::Balance(Some(-account)));
+                    }
+                });
+            }
+        });
+        shared.close();
+        ledger.join().expect("the other end");
+    }
+
+    #[test]
+    fn whoever_waits_is_told_that_the_ledger_has_gone_and_whoever_comes_later() {
+        let (shared, theirs) = connect(None);
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = (0..4)
+                .map(|account| {
+                    let shared = &shared;
+                    scope.spawn(move || shared.ask(&Request::Balance(account), &shared.slot()))
+                })
+                .collect();
+            assert_eq!(read(&theirs, 4).len(), 4);
+            drop(theirs);
+            for task in waiting {
+                assert_eq!(task.join().expect("a task"), Reply::Gone);
+            }
+        });
+        assert_eq!(shared.ask(&Request::State, &shared.slot()), Reply::Gone);
+        shared.tell(Report::default());
+    }
+
+    #[test]
+    fn nonsense_ends_the_connection_and_unknown_numbers_do_not() {
+        let (shared, theirs) = connect(None);
+        let mut out = Vec::new();
+        write_reply(&mut out, 77, &Reply::Balance(None));
+        (&theirs).write_all(&out).expect("taken");
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| shared.ask(&Request::Balance(1), &shared.slot()));
+            let (number, _) = read(&theirs, 1)[0];
+            let mut out = Vec::new();
+            write_reply(&mut out, number, &Reply::Balance(Some(5)));
+            (&theirs).write_all(&out).expect("taken");
+            assert_eq!(asked.join().expect("a task"), Reply::Balance(Some(5)));
+
+            let asked = scope.spawn(|| shared.ask(&Request::Balance(1), &shared.slot()));
+            assert_eq!(read(&theirs, 1).len(), 1);
+            (&theirs).write_all(&[0xff; 64]).expect("taken");
+            assert_eq!(asked.join().expect("a task"), Reply::Gone);
+        });
+    }
+
+    #[test]
+    fn a_report_goes_with_each_batch() {
+        let (shared, theirs) =
+            connect(Some(Box::new(|| Report { coroutine_switches: 7, ..Report::default() })));
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| shared.ask(&Request::State, &shared.slot()));
+            // The one that asked is first; the report may be in a later part of the same write.
+            let requests = read(&theirs, 2);
+            assert!(
+                matches!(requests[1].1, Request::Report(Report { coroutine_switches: 7, .. })),
+                "{requests:?}"
+            );
+            drop(theirs);
+            assert_eq!(asked.join().expect("a task"), Reply::Gone);
+        });
+    }
+}

@@ -222,3 +222,61 @@ fn ledger_alone() {
         println!("groups of {group:4}: {rate:8.0} payments/s, the longest commit took {longest:?}");
     }
 }
+
+#[test]
+fn thousands_of_payments_on_one_connection_are_all_answered_though_replies_are_read_late() {
+    use std::io::{Read, Write};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::desk::Desk;
+    use super::wire::{Frames, Reply, Request, write_request};
+    use crate::serve::socket::Socket;
+
+    // More than may be in flight at once.
+    const PAYMENTS: u64 = 10_000;
+    let directory = Directory::new("desk");
+    let opening = Opening { accounts: 10, balance: 1_000_000 };
+    let desk = Arc::new(Desk::new(Engine::open(&directory.database(), opening).expect("a ledger")));
+    let (mut ours, theirs) = UnixStream::pair().expect("a pair");
+    ours.set_read_timeout(Some(WATCHDOG)).expect("a timeout");
+    let mut sender = ours.try_clone().expect("a clone");
+    // Not in a scope: if something hangs, this test fails, and does not wait for it.
+    let theirs = Socket::from(OwnedFd::from(theirs));
+    let serving = Arc::clone(&desk);
+    let served = std::thread::spawn(move || ropewalk::run(|| serving.serve(&theirs)));
+    // The kernel takes what fits; the rest follows as it is read.
+    let sent = std::thread::spawn(move || {
+        let mut requests = Vec::new();
+        for number in 0..PAYMENTS {
+            let payment = payment(&format!("k{number}"), 1, 2, 1);
+            write_request(&mut requests, number, &Request::Pay(payment));
+        }
+        let report = Report { connections: 3, ..Report::default() };
+        write_request(&mut requests, PAYMENTS, &Request::Report(report));
+        write_request(&mut requests, PAYMENTS, &Request::State);
+        sender.write_all(&requests).expect("all of it is taken");
+    });
+    let (mut frames, mut buffer) = (Frames::default(), vec![0; 4096]);
+    let (mut answered, mut stated) = (vec![false; PAYMENTS as usize], false);
+    while !stated || answered.iter().any(|answered| !answered) {
+        let count = ours.read(&mut buffer).expect("a reply");
+        assert!(count > 0, "the ledger has closed the connection");
+        frames.received(&buffer[..count]);
+        while let Some((number, reply)) = frames.next_reply().expect("whole frames") {
+            match reply {
+                Reply::Outcome(Outcome::Paid { .. }) => answered[number as usize] = true,
+                Reply::State(state) => {
+                    assert_eq!((number, state.reported.connections), (PAYMENTS, 3));
+                    stated = true;
+                }
+                reply => panic!("{reply:?}"),
+            }
+        }
+    }
+    sent.join().expect("the sender");
+    drop(ours);
+    served.join().expect("the ledger's side");
+    desk.engine.close();
+    assert_eq!(directory.number("SELECT count(*) FROM payments"), PAYMENTS.cast_signed());
+}
