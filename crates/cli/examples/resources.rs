@@ -78,11 +78,14 @@ fn is_handled(signal: i32) -> bool {
     bits >> (signal - 1) & 1 == 1
 }
 
+/// Starts a task that changes what its place has.
+type Spawn = fn((u32, i32)) -> JoinHandle<Changed>;
+
 pub(crate) fn main() {
     let runtime = Runtime::builder().workers(1).build().expect("a driver");
     runtime.run(|| {
         let directory = env::current_dir().expect("one is somewhere");
-        let plans: [(u32, i32, fn((u32, i32)) -> JoinHandle<Changed>); 3] = [
+        let plans: [(u32, i32, Spawn); 3] = [
             (1, SIGUSR1, |change_| coroutine::spawn(move || change(change_))),
             (2, SIGUSR2, |change_| thread::spawn(move || change(change_))),
             (3, SIGWINCH, |change_| process::spawn(change, change_).expect("one more process")),

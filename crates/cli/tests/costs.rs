@@ -124,14 +124,18 @@ fn a_guarded_counter_is_right_and_coroutines_of_one_worker_need_no_guard() {
     ended.assert_says("not measured");
 }
 
-#[test]
-fn with_a_single_cpu_the_other_rows_say_so() {
-    // The command inherits what this thread may use.
+/// What this thread starts from now on may use one CPU.
+fn on_one_cpu() {
     let allowed = rustix::thread::sched_getaffinity(None).unwrap();
     let first = (0..rustix::thread::CpuSet::MAX_CPU).find(|&cpu| allowed.is_set(cpu)).unwrap();
     let mut one = rustix::thread::CpuSet::new();
     one.set(first);
     rustix::thread::sched_setaffinity(None, &one).unwrap();
+}
+
+#[test]
+fn with_a_single_cpu_the_other_rows_say_so() {
+    on_one_cpu();
     let (ended, costs, _) = costs("--only counter");
     ended.assert_code(0).assert_says("This process may use 1 CPU;").assert_says("may use one CPU only");
     for (cell, row) in rows(&costs, "counter") {
@@ -140,8 +144,9 @@ fn with_a_single_cpu_the_other_rows_say_so() {
     }
 }
 
-/// Runs the command under limits of the shell.
+/// Runs the command under limits of the shell, on one CPU: the workers of many would need more than the limits leave.
 fn limited(limits: &str, arguments: &str) -> Ended {
+    on_one_cpu();
     let mut command = Command::new("sh");
     let line = format!("{limits}; exec {} costs {arguments}", env!("CARGO_BIN_EXE_ropewalk"));
     command.args(["-c", &line]);

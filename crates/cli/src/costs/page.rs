@@ -295,7 +295,7 @@ fn method(costs: &Costs) -> String {
         ("Method", table::method_line(&costs.method)),
         (
             "A figure",
-            "is the median over the rounds; a round's is the median over many pieces of a millisecond each."
+            "is the median over the rounds; a round's is the median over many pieces of 0.2 milliseconds or more."
                 .to_owned(),
         ),
         ("Repeat it", "ropewalk costs".to_owned()),

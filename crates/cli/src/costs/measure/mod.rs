@@ -21,8 +21,9 @@ mod worst;
 
 pub(super) use creation::FOREIGN_PROGRAM;
 
-/// A piece takes at least so long: a look at the clock is nothing then.
-const PIECE: Duration = Duration::from_millis(1);
+/// A piece takes at least so long: a look at the clock is next to nothing then, and most pieces are over before the kernel
+/// gives the CPU to another program.
+const PIECE: Duration = Duration::from_micros(200);
 /// So many pieces at least, however long they take.
 const PIECES_MIN: usize = 5;
 
