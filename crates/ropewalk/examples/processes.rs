@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 use std::hint::black_box;
 use std::process::{abort, exit};
+use std::time::Duration;
 
 use ropewalk::process::{self, Exit};
 use ropewalk::{JoinHandle, coroutine};
@@ -29,6 +30,12 @@ fn fail(index: usize) {
     black_box(numbers[index]);
 }
 
+fn wait_for_ever(_: ()) {
+    loop {
+        std::thread::park();
+    }
+}
+
 /// How it ended, in a word.
 fn ending<T: Debug>(handle: JoinHandle<T>) -> String {
     match handle.join() {
@@ -36,6 +43,7 @@ fn ending<T: Debug>(handle: JoinHandle<T>) -> String {
         Err(error) => match error.exit() {
             Some(Exit::Panicked { message, .. }) => format!("panicked: {message}"),
             Some(exit) => exit.to_string(),
+            None if error.is_cancelled() => "was cancelled".into(),
             None => format!("did not run: {error}"),
         },
     }
@@ -57,5 +65,10 @@ fn main() -> std::io::Result<()> {
     println!("out of bounds        {}", ending(quiet().spawn(fail, 7)?));
     println!("exit(3)              {}", ending::<()>(quiet().spawn(|code| exit(code), 3)?));
     println!("abort()              {}", ending::<()>(quiet().spawn(|()| abort(), ())?));
+    let deadline = Duration::from_millis(100);
+    println!("past its deadline    {}", ending(quiet().deadline(deadline).spawn(wait_for_ever, ())?));
+    let waiting = process::spawn(wait_for_ever, ())?;
+    waiting.cancel();
+    println!("cancelled            {}", ending(waiting));
     Ok(())
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use ropewalk_ipc::link::{Link, Message};
 use ropewalk_ipc::message::decode;
 use ropewalk_sync::clock;
+use ropewalk_sync::park::{self, Cancelled};
 use ropewalk_sys::process::{Signal, Status};
 use serde::de::DeserializeOwned;
 
@@ -51,6 +52,8 @@ enum Heard {
     Nothing,
     /// Nothing until its deadline; it was killed.
     Late,
+    /// Nothing until it was cancelled, in a program in which nothing unwinds.
+    Cancelled,
 }
 
 /// Starts the child, and gives what its function returned.
@@ -58,17 +61,17 @@ enum Heard {
 /// # Errors
 /// How it ended, where its function has not returned.
 pub(super) fn look_after<R: DeserializeOwned>(order: Order) -> Result<R, Ended> {
-    let judged = conduct(order).and_then(|(heard, status)| judge(heard, status));
-    let result = judged.map_err(Ended::NotStarted)?.map_err(Ended::Exited)?;
+    let (heard, status) = conduct(order).map_err(|error| match error {
+        error if is_interruption(&error) => Ended::Cancelled,
+        error => Ended::NotStarted(error),
+    })?;
+    let result = match heard {
+        Heard::Reply(reply) => reply.into_result().map_err(Ended::NotStarted)?.map_err(Ended::Exited)?,
+        Heard::Late => return Err(Ended::Exited(Exit::DeadlineExceeded)),
+        Heard::Cancelled => return Err(Ended::Cancelled),
+        Heard::Nothing => return Err(Ended::Exited(exit_of(status))),
+    };
     decode(result).map_err(Ended::NotStarted)
-}
-
-fn judge(heard: Heard, status: Option<Status>) -> io::Result<Result<Message, Exit>> {
-    Ok(match heard {
-        Heard::Reply(reply) => return reply.into_result(),
-        Heard::Late => Err(Exit::DeadlineExceeded),
-        Heard::Nothing => Err(exit_of(status)),
-    })
 }
 
 /// From the start of the child to its end. The status is missing if the child had to be killed to have it end.
@@ -85,6 +88,11 @@ fn conduct(order: Order) -> io::Result<(Heard, Option<Status>)> {
     }));
     drop(link);
     match talked {
+        Ok(Ok(Err(error))) if is_interruption(&error) => {
+            terminate(&charge, kill_deadline);
+            let cancelled = park::current(|waiter, _| waiter.is_cancelled());
+            Ok((if cancelled { Heard::Cancelled } else { Heard::Late }, None))
+        }
         Ok(Ok(said)) => {
             let status = end(&charge, EXIT_LIMIT, Rest::Spared);
             Ok((said?, status))
@@ -99,6 +107,11 @@ fn conduct(order: Order) -> io::Result<(Heard, Option<Status>)> {
             resume_unwind(payload)
         }
     }
+}
+
+/// Whether a wait was cancelled, or is past a deadline: with `panic = "abort"` both come as an error.
+fn is_interruption(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
 }
 
 /// Ends a child that has not ended, and its group.

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use ropewalk_sync::channel::{Sender, bounded};
+use ropewalk_sync::park::Cancelled;
 use ropewalk_sys::process::{Child, Signal, is_out_of_descriptors};
 
 /// As many requests wait at once; who comes then waits until there is room.
@@ -53,7 +54,7 @@ impl Drop for Started {
 /// Unwinds a cancelled task; a child that has started by then is killed.
 pub(super) fn start(mut command: Command) -> io::Result<Child> {
     command.process_group(0);
-    request(command, true).map_err(|error| explain(&error))
+    request(command, true).map_err(explain)
 }
 
 /// Starts `command`, which may run any program, in the group that it names.
@@ -72,10 +73,10 @@ pub(super) fn start_foreign(command: Command) -> io::Result<Child> {
 
 fn request(command: Command, leads_group: bool) -> io::Result<Child> {
     let (reply, answer) = bounded(1);
-    let gone = |_| io::Error::other("the task was cancelled, or the thread that starts processes has ended");
-    spawner()?.send(Request { command, leads_group, reply }).map_err(|_| gone(()))?;
-    let mut started: Started = answer.recv().map_err(|_| gone(()))??;
-    started.child.take().ok_or_else(|| gone(()))
+    // The thread never ends: it is the task that was cancelled, where nothing unwinds.
+    spawner()?.send(Request { command, leads_group, reply }).map_err(|_| Cancelled)?;
+    let mut started: Started = answer.recv().map_err(|_| Cancelled)??;
+    started.child.take().ok_or_else(|| Cancelled.into())
 }
 
 fn spawner() -> io::Result<&'static Sender<Request>> {
@@ -109,7 +110,7 @@ fn spawn(command: &mut Command) -> io::Result<Child> {
 }
 
 /// What the kernel's word means here, and what can be done about it.
-fn explain(error: &io::Error) -> io::Error {
+fn explain(error: io::Error) -> io::Error {
     let why = match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "the kernel does not let this program be executed again: it lies on a file system that is mounted noexec, has \
@@ -120,8 +121,8 @@ fn explain(error: &io::Error) -> io::Error {
             "there is no room for another process: see `ulimit -u`, kernel.pid_max, and pids.max of the cgroup"
         }
         io::ErrorKind::OutOfMemory => "there is no memory for another process",
-        _ if is_out_of_descriptors(error) => "no descriptor is left: raise `ulimit -n`",
-        _ => return io::Error::new(error.kind(), error.to_string()),
+        _ if is_out_of_descriptors(&error) => "no descriptor is left: raise `ulimit -n`",
+        _ => return error,
     };
     io::Error::new(error.kind(), format!("{error}: {why}"))
 }

@@ -247,6 +247,8 @@ enum Cause {
 pub(crate) enum Ended {
     NotStarted(io::Error),
     Exited(Exit),
+    /// Where nothing unwinds.
+    Cancelled,
 }
 
 impl JoinError {
@@ -263,6 +265,7 @@ impl JoinError {
         let cause = match ended {
             Ended::NotStarted(reason) => Cause::NotStarted(reason),
             Ended::Exited(exit) => Cause::Exited(exit),
+            Ended::Cancelled => Cause::Cancelled,
         };
         Self(Box::new(Failed { id, name, cause }))
     }
