@@ -1,8 +1,9 @@
-//! The same four operations on Ropewalk, tokio, may and std's threads, interleaved in one run.
+//! The same operations on Ropewalk, tokio, may and std's threads, interleaved in one run.
 //!
-//! `cargo run --release [ROUNDS]` prints the median and the spread of each, and the ratio to Ropewalk's median. Every
-//! contender runs on one worker where it has workers, so that no figure hides a wake-up between CPUs; the rows with
-//! "2 workers" say so. Losses stay in the table.
+//! `cargo run --release [ROUNDS] [WORD]` prints the median and the spread of each, and the ratio to the first one's median;
+//! with a word only the tables whose titles contain it. A contender runs on one worker where it has workers, so that no
+//! figure hides a wake-up between CPUs; the rows with "2 workers", and the locks that more than one task wants, are the
+//! exception. Losses stay in the table.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use ropewalk::Runtime;
 
 mod generators;
+mod locks;
 
 type Contender = (&'static str, fn(u64) -> Duration);
 
@@ -73,9 +75,13 @@ fn main() {
     table("generator: resume and yield", 2_000_000, rounds, generators::RESUME);
     table("generator: make, resume to its end, drop", 100_000, rounds, generators::MAKE);
     table("generator: make, resume once, drop (it unwinds)", 20_000, rounds, generators::LEAVE);
+    locks::tables(rounds);
 }
 
 fn table(what: &str, operations: u64, rounds: usize, contenders: &[Contender]) {
+    if std::env::args().nth(2).is_some_and(|word| !what.contains(&word)) {
+        return;
+    }
     let mut nanos = vec![Vec::new(); contenders.len()];
     for (_, run) in contenders {
         run(operations / 10); // warm-up

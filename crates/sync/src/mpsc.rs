@@ -1,8 +1,8 @@
-//! Messages from many tasks to one: `std::sync::mpsc`'s interface, a thin face over [`channel`].
+//! Messages from many tasks to one: `std::sync::mpsc`'s interface, a thin face over [our channels](mod@channel).
 //!
-//! For programs that are written against std. Order, memory and cancellation are those of [`channel`], which can do more:
-//! its receivers can be cloned, its sends have time limits, and its senders and receivers can be compared. The errors are
-//! std's own.
+//! For programs that are written against std. Order, memory and cancellation are those of the channels underneath, which
+//! can do more: their receivers can be cloned, their sends have time limits, and both sides can be compared. The errors
+//! are std's own.
 
 use std::cell::Cell;
 use std::fmt;

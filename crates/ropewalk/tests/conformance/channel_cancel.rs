@@ -137,7 +137,7 @@ impl Account {
 #[test]
 fn no_message_is_lost_or_doubled_by_cancellations() {
     on_every_plan(|plans| {
-        for (round, capacity) in [Some(0), Some(1), Some(4), None].into_iter().cycle().take(8).enumerate() {
+        for (round, capacity) in [Some(0), Some(1), Some(4), None].into_iter().cycle().take(4).enumerate() {
             let (sender, receiver) = capacity.map_or_else(unbounded, bounded);
             let (sent, received) = (Arc::new(Account::default()), Arc::new(Account::default()));
             let mut tasks = Vec::new();
@@ -155,7 +155,7 @@ fn no_message_is_lost_or_doubled_by_cancellations() {
             }
             let mut numbers = Numbers(round as u64);
             while !tasks.is_empty() {
-                (0..numbers.below(20)).for_each(|_| let_others_run());
+                (0..numbers.below(6)).for_each(|_| let_others_run());
                 let task = tasks.swap_remove(numbers.below(tasks.len() as u64) as usize);
                 task.cancel();
                 assert!(matches!(task.join(), End::Cancelled | End::Returned(())));

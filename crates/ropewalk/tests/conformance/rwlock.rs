@@ -37,13 +37,13 @@ fn many_read_or_one_writes() {
                     let (lock, inside) = &*shared;
                     let mut numbers = Numbers(seed);
                     let mut written = 0;
-                    for _ in 0..1500 {
+                    for _ in 0..1000 {
                         if numbers.below(4) == 0 {
                             let mut value = lock.write().unwrap();
                             assert_eq!(inside.swap(-100, Relaxed), 0, "a writer is alone");
                             *value += 1;
                             written += 1;
-                            if numbers.below(16) == 0 {
+                            if numbers.below(64) == 0 {
                                 let_others_run();
                             }
                             assert_eq!(inside.swap(0, Relaxed), -100);
@@ -51,7 +51,7 @@ fn many_read_or_one_writes() {
                             let value = lock.read().unwrap();
                             assert!(inside.fetch_add(1, Relaxed) >= 0, "nobody writes beside readers");
                             let before = *value;
-                            if numbers.below(16) == 0 {
+                            if numbers.below(64) == 0 {
                                 let_others_run();
                             }
                             assert_eq!(*value, before);
@@ -347,7 +347,7 @@ fn a_panic_of_a_writer_poisons_and_every_way_in_tells() {
 #[test]
 fn cancellations_neither_keep_nor_break_the_lock() {
     on_every_plan(|plans| {
-        for round in 0..5 {
+        for round in 0..3 {
             let (lock, counted) = (Arc::new(RwLock::new(0_usize)), Arc::new(AtomicUsize::new(0)));
             let mut tasks: Vec<_> = (0..6)
                 .map(|n| {
@@ -373,7 +373,7 @@ fn cancellations_neither_keep_nor_break_the_lock() {
                 .collect();
             let mut numbers = Numbers(round);
             while !tasks.is_empty() {
-                (0..numbers.below(20)).for_each(|_| let_others_run());
+                (0..numbers.below(6)).for_each(|_| let_others_run());
                 let task = tasks.swap_remove(numbers.below(tasks.len() as u64) as usize);
                 task.cancel();
                 assert_eq!(task.join(), End::<()>::Cancelled);
