@@ -25,7 +25,8 @@
 //! | to | use |
 //! |---|---|
 //! | start | [`run`] in `main`, or [`Runtime::builder`]; without either a global runtime starts on first use |
-//! | run tasks | [`coroutine::spawn`], [`thread::spawn`], [`process::spawn`], [`scope`], [`coroutine::spawn_local`] |
+//! | run tasks | [`coroutine::spawn`], [`thread::spawn`], [`process::spawn`], [`coroutine::spawn_local`] |
+//! | run tasks that borrow, and end with a block | [`scope`], [`try_scope`], [`join_all`], [`race`] |
 //! | wait for tasks | [`JoinHandle::join`], [`JoinHandle::join_timeout`] |
 //! | know a task | [`Task`]: what it does, its parent and children, from anywhere; [`inspect`] for all |
 //! | keep a value in each task | [`task_local!`] |
@@ -64,8 +65,8 @@ mod waitable;
 
 pub use ropewalk_runtime::{
     Builder, Clock, DriverChoice, DriverKind, Elapsed, JoinError, JoinHandle, OnFailure, Runtime, Schedule,
-    Scope, ScopedJoinHandle, Task, TaskId, Unstarted, blocking, inspect, no_suspend, run, scope, scope_with,
-    shield, task_local, timeout,
+    Scope, ScopedJoinHandle, Task, TaskId, TryJoinHandle, TryScope, Unstarted, blocking, inspect, join_all,
+    no_suspend, race, run, scope, scope_with, shield, task_local, timeout, try_scope,
 };
 pub use ropewalk_sync::channel;
 

@@ -11,7 +11,7 @@ pub use ropewalk_runtime::{
     JoinHandle, Scope, ScopedJoinHandle, Task as Thread, TaskId as ThreadId, Unstarted,
 };
 
-use ropewalk_runtime::{OnFailure, thread_scope_with};
+use ropewalk_runtime::{OnFailure, TryScope, thread_scope_with, thread_try_scope};
 
 /// What `join` gives. Where std has the payload of the panic, this has an error that holds it and knows more.
 pub type Result<T> = std::result::Result<T, crate::JoinError>;
@@ -58,4 +58,33 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
     thread_scope_with(on_failure, stack_size, f)
+}
+
+/// As [`ropewalk::try_scope`](crate::try_scope), with OS threads as children.
+///
+/// ```
+/// let result = ropewalk::thread::try_scope(|s| {
+///     s.try_spawn(|| Err::<(), _>("out of ink"));
+///     Ok(())
+/// });
+/// assert_eq!(result, Err("out of ink"));
+/// ```
+///
+/// # Errors
+/// The first error of a child, or of the block.
+///
+/// # Panics
+/// If `f` panics, with its payload; if a child panicked, or was cancelled, before another one had failed.
+///
+/// # Waits
+/// Until every child has ended.
+///
+/// # Cancellation
+/// Cancels the children, waits for them, and unwinds.
+pub fn try_scope<'env, F, T, E>(f: F) -> std::result::Result<T, E>
+where
+    F: for<'scope> FnOnce(TryScope<'scope, 'env, E>) -> std::result::Result<T, E>,
+    E: Send + 'env,
+{
+    thread_try_scope(None, f)
 }

@@ -44,7 +44,10 @@ pub use ropewalk_sync::clock::Clock;
 pub use ropewalk_sync::park::no_suspend;
 pub use runtime::{Builder, Runtime, run};
 pub use scheduler::schedule::Schedule;
-pub use scope::{OnFailure, Scope, ScopedJoinHandle, scope, scope_with, thread_scope_with};
+pub use scope::{
+    OnFailure, Scope, ScopedJoinHandle, TryJoinHandle, TryScope, join_all, race, scope, scope_with,
+    thread_scope_with, thread_try_scope, try_scope,
+};
 pub use spawn::Unstarted;
 pub use task::current::Task;
 pub use task::join::{JoinError, JoinHandle, TaskId};

@@ -74,7 +74,8 @@ where
     })
 }
 
-/// Runs `f` without cancellation and without the timeouts around it, for `limit` at most: for cleanup that has to wait.
+/// Runs `f` without cancellation and without the timeouts around it, for `limit` at most: for cleanup that has to wait. A
+/// scope inside of it ends at the failure of a child all the same; the failure of one outside has to wait.
 /// What was put off comes at the first wait afterwards, or when the limit is over.
 ///
 /// ```
@@ -107,6 +108,7 @@ where
     impl Drop for Restore {
         fn drop(&mut self) {
             park::current(|waiter, _| {
+                waiter.leave_shield();
                 waiter.set_shield(self.0);
                 waiter.set_timeout_deadline(self.1);
             });
@@ -117,6 +119,7 @@ where
     // A limit beyond the clock is as good as a century.
     let until = clock::after(limit).or_else(|| clock::after(Duration::from_secs(100 * 365 * 86_400)));
     let _restore = park::current(|waiter, _| {
+        waiter.enter_shield();
         let shield = waiter.set_shield(until);
         // A shield around this one goes on for as long as it was to, and the timeouts around wait for this one. Those
         // inside are `f`'s own.

@@ -46,6 +46,7 @@ use self::entry::Entry;
 pub use self::pool::{Pool, PoolBuilder};
 use self::shepherd::Order;
 use crate::coroutine;
+use crate::task::ending;
 use crate::task::join::JoinHandle;
 
 pub use self::stdio::Stdio;
@@ -256,7 +257,7 @@ impl Builder {
         let Self { deadline, kill_deadline, .. } = self;
         let command = self.command(program)?;
         let order = Order { command, setup, call, deadline, kill_deadline };
-        task.spawn(move || shepherd::look_after(order)).map(JoinHandle::of_what_it_stands_for)
+        task.spawn(move || ending::note(shepherd::look_after(order))).map(JoinHandle::of_what_it_stands_for)
     }
 
     fn command(self, program: &Program) -> io::Result<Command> {

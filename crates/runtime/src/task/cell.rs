@@ -16,7 +16,7 @@ use ropewalk_sync::park::{Park, Unwind, Waiter};
 
 use super::join::JoinError;
 use super::state::Death;
-use super::{Header, failure_of, local};
+use super::{Failure, Header, failure_of, local};
 
 enum Slot<F, T> {
     Closure(F),
@@ -70,6 +70,11 @@ impl<P: Plan, F: FnOnce() -> T, T> Cell<P, F, T> {
             Ok(Some(value)) => Ok(value),
             Ok(None) => Err(self.error(JoinError::cancelled)),
             Err(payload) => Err(match Unwind::from_payload(&*payload) {
+                // Of the deadline that it has from its scope, which has the same: it hears of it from there.
+                Some(Unwind::Elapsed) => {
+                    let error = self.error(JoinError::cancelled);
+                    return self.finish_as(Err(error), None);
+                }
                 Some(_) => self.error(JoinError::cancelled),
                 None => self.error(|id, name| JoinError::panicked(id, name, payload)),
             }),
@@ -94,6 +99,12 @@ impl<P: Plan, F: FnOnce() -> T, T> Cell<P, F, T> {
     }
 
     fn finish(&self, result: Result<T, JoinError>) {
+        let failure = failure_of(result.as_ref().map_or_else(JoinError::death, |_| Death::Returned));
+        self.finish_as(result, failure);
+    }
+
+    /// `failure` is what whoever counts the task hears.
+    fn finish_as(&self, result: Result<T, JoinError>, failure: Option<Failure>) {
         let death = result.as_ref().map_or_else(JoinError::death, |_| Death::Returned);
         // SAFETY: rule 1; nothing was borrowed from the slot meanwhile.
         unsafe { *self.slot.get() = Slot::Result(result) };
@@ -102,7 +113,7 @@ impl<P: Plan, F: FnOnce() -> T, T> Cell<P, F, T> {
             // SAFETY: rule 2.
             drop_quietly(unsafe { &mut *self.slot.get() });
         }
-        self.header.announce(failure_of(death));
+        self.header.announce(failure);
     }
 
     fn error(&self, make: impl FnOnce(u64, Option<Arc<str>>) -> JoinError) -> JoinError {

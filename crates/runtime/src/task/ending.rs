@@ -8,7 +8,10 @@ use ropewalk_sync::park::{Park, Waiter};
 
 use super::Header;
 use super::cell::Joinable;
+use super::current::with_current_header;
+use super::exit::Exit;
 use super::join::{Ended, JoinError};
+use super::state::Death;
 
 /// A task that gives a `T` or how it ended, as one of which a handle gives a `T` or an error.
 pub(super) struct Ending<T>(pub(super) Arc<dyn Joinable<Result<T, Ended>>>);
@@ -39,4 +42,21 @@ impl<T> Joinable<T> for Ending<T> {
     fn run_next(self: Arc<Self>) -> bool {
         self.0.clone().run_next()
     }
+}
+
+/// What the calling task is about to return, noted for who asks how it ended.
+pub(crate) fn note<T>(result: Result<T, Ended>) -> Result<T, Ended> {
+    if let Err(ended) = &result {
+        let death = match ended {
+            Ended::NotStarted(_) => Death::NotStarted,
+            Ended::Exited(Exit::Panicked { .. }) => Death::Panicked,
+            Ended::Exited(_) => Death::Exited,
+        };
+        with_current_header(|header| {
+            if let Some(header) = header {
+                header.stood_for(death);
+            }
+        });
+    }
+    result
 }

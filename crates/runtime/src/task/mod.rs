@@ -6,7 +6,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod current;
-mod ending;
+pub(crate) mod ending;
 pub(crate) mod exit;
 pub(crate) mod join;
 pub(crate) mod local;
@@ -68,6 +68,8 @@ struct Rare {
     daemons: Mutex<Vec<Weak<dyn Park>>>,
     /// The number of the process that the task stands for, while that lives; 0 for none.
     process: AtomicU32,
+    /// How what the task stood for has ended, where the task itself returns ([`Death::to_bits`]); 0 for as the task.
+    death: AtomicU32,
 }
 
 /// The part of a task that does not depend on its plan.
@@ -123,7 +125,15 @@ impl Header {
 
     /// How it ended, if it has.
     pub(crate) fn death(&self) -> Option<Death> {
-        Death::from_bits(self.state.load(Relaxed))
+        // SYNC: task.done. What the task stood for has ended before.
+        let death = Death::from_bits(self.state.load(Acquire))?;
+        let stood_for = self.rare.get().and_then(|rare| Death::from_bits(rare.death.load(Relaxed)));
+        Some(stood_for.filter(|_| death == Death::Returned).unwrap_or(death))
+    }
+
+    /// What the task stands for has ended like this, which the task is about to return.
+    pub(crate) fn stood_for(&self, death: Death) {
+        self.rare.get_or_init(Box::default).death.store(death.to_bits(), Relaxed);
     }
 
     /// The process that the task stands for, while that lives.

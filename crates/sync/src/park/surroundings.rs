@@ -102,6 +102,7 @@ pub(crate) fn uninterrupted<R>(f: impl FnOnce() -> R) -> R {
     impl Drop for Restore {
         fn drop(&mut self) {
             with_current(|current| {
+                current.waiter().leave_shield();
                 current.waiter().set_shield(self.0);
                 current.waiter().set_timeout_deadline(self.1);
             });
@@ -114,6 +115,7 @@ pub(crate) fn uninterrupted<R>(f: impl FnOnce() -> R) -> R {
     let _nested = Nested::enter();
     let _restore = with_current(|current| {
         let waiter = current.waiter();
+        waiter.enter_shield();
         Restore(waiter.set_shield(clock::after(CENTURY)), waiter.set_timeout_deadline(None))
     });
     f()

@@ -59,6 +59,8 @@ pub struct Waiter {
     deadline: AtomicU64,
     /// Until when cancellation is put off, in the clock's nanoseconds; 0 for not at all.
     shield: AtomicU64,
+    /// The failed scopes around it, counted by the number of shields that each stands in: eight counts of eight bits.
+    failed: AtomicU64,
     /// The address of what it waits for.
     object: AtomicUsize,
     /// Where the innermost region began in which it must not leave its stack; made from a `&'static Location`, or null.
@@ -67,6 +69,8 @@ pub struct Waiter {
     regions: AtomicU32,
     id: u64,
     reason: AtomicU8,
+    /// How many shields it is in.
+    shields: AtomicU8,
     /// Somebody has called `unpark` for a `park` that is to come: see the module `permit`.
     permit: AtomicBool,
     coroutine: bool,
@@ -100,11 +104,13 @@ impl Waiter {
             home: AtomicU32::new(NO_HOME),
             deadline: AtomicU64::new(NEVER),
             shield: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             object: AtomicUsize::new(0),
             region: AtomicPtr::new(ptr::null_mut()),
             regions: AtomicU32::new(0),
             id: NEXT.fetch_add(1, Relaxed),
             reason: AtomicU8::new(0),
+            shields: AtomicU8::new(0),
             permit: AtomicBool::new(false),
             coroutine,
             place: Place::default(),
@@ -175,15 +181,44 @@ impl Waiter {
     }
 
     /// A child of a scope that the task is in failed: the task unwinds from its next wait, to the scope. The caller has
-    /// to unpark it. The scope takes it back with [`end_failed_scope`](Self::end_failed_scope).
-    pub fn fail_scope(&self) {
-        // SYNC: waiter.cancel
+    /// to unpark it. The scope takes it back with [`end_failed_scope`](Self::end_failed_scope). `shields` is in how many
+    /// [shields](Self::shields) the scope was opened.
+    pub fn fail_scope(&self, shields: u32) {
+        self.failed.fetch_add(Self::one_failed(shields), Relaxed);
+        // SYNC: waiter.cancel. With it comes the count above.
         self.cancel.fetch_add(FAILED_SCOPE, Release);
     }
 
     /// Owner: leaves a scope of which a child had failed.
-    pub fn end_failed_scope(&self) {
+    pub fn end_failed_scope(&self, shields: u32) {
+        self.failed.fetch_sub(Self::one_failed(shields), Relaxed);
         self.cancel.fetch_sub(FAILED_SCOPE, Relaxed);
+    }
+
+    /// One failed scope inside so many shields, in `failed`; more than seven count as seven.
+    fn one_failed(shields: u32) -> u64 {
+        1 << (8 * shields.min(7))
+    }
+
+    /// Owner: in how many shields the task is.
+    #[must_use]
+    pub fn shields(&self) -> u32 {
+        u32::from(self.shields.load(Relaxed))
+    }
+
+    /// Owner: enters a shield: see [`set_shield`](Self::set_shield).
+    pub fn enter_shield(&self) {
+        self.shields.store(self.shields.load(Relaxed).saturating_add(1), Relaxed);
+    }
+
+    /// Owner: leaves it again.
+    pub fn leave_shield(&self) {
+        self.shields.store(self.shields.load(Relaxed).saturating_sub(1), Relaxed);
+    }
+
+    /// Owner: whether a scope that stands inside of all its shields has failed: that is its own affair.
+    fn failed_inside(&self) -> bool {
+        self.failed.load(Relaxed) >= Self::one_failed(self.shields())
     }
 
     /// Whether somebody asked the task to end.
@@ -308,7 +343,9 @@ impl Waiter {
         }
         let now = clock::nanos(clock::now());
         if cancel == 0 || now < self.shield.load(Relaxed) {
-            (now >= deadline).then_some(Unwind::Elapsed)
+            let elapsed = (now >= deadline).then_some(Unwind::Elapsed);
+            elapsed
+                .or_else(|| (cancel >= FAILED_SCOPE && self.failed_inside()).then_some(Unwind::ScopeFailed))
         } else if cancel & CANCELLED != 0 {
             Some(Unwind::Cancelled)
         } else {

@@ -82,26 +82,20 @@ macro_rules! mirror {
             #[test]
             fn a_permit_outlives_other_waits() {
                 guarded(|| {
-                    let waiter = thread::spawn(|| {
+                    let (tell, told) = ropewalk::channel::bounded(0);
+                    let (go, gate) = ropewalk::channel::bounded::<()>(0);
+                    let waiter = thread::spawn(move || {
                         thread::park();
-                        // Given during the sleep, and a mutex and a channel come before it is taken.
-                        thread::sleep(Duration::from_millis(2));
-                        let (sender, receiver) = ropewalk::channel::bounded(0);
-                        let other = thread::spawn(move || sender.send(()).unwrap());
-                        receiver.recv().unwrap();
-                        other.join().unwrap();
+                        // Given while this waits for something else, and a sleep comes before it is taken.
+                        tell.send(()).unwrap();
+                        gate.recv().unwrap();
+                        thread::sleep(Duration::from_millis(1));
                         thread::park();
                     });
                     waiter.thread().unpark();
-                    // From here on it has taken that one, or will see both as one and hang: so wait until it is taken.
-                    crate::support::until(|| {
-                        matches!(
-                            waiter.thread().state(),
-                            ropewalk::inspect::State::Blocked(blocked)
-                                if blocked.reason == ropewalk::inspect::WaitReason::Sleep
-                        ) || waiter.is_finished()
-                    });
+                    told.recv().unwrap();
                     waiter.thread().unpark();
+                    go.send(()).unwrap();
                     waiter.join().unwrap();
                 });
             }

@@ -2,4 +2,5 @@
 
 mod local;
 mod mirror;
+mod scopes;
 mod states;

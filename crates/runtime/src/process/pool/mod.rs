@@ -33,6 +33,7 @@ use super::charge::exit_of;
 use super::entry::Entry;
 use super::reply::Reply;
 use crate::coroutine;
+use crate::task::ending;
 use crate::task::exit::Exit;
 use crate::task::join::{Ended, JoinError, JoinHandle};
 use crate::timeout::timeout;
@@ -210,7 +211,9 @@ impl Pool {
         R: Serialize + DeserializeOwned + Send + 'static,
     {
         let (call, ticket) = self.prepare(f, argument)?;
-        coroutine::Builder::new().spawn(move || perform(ticket, &call)).map(JoinHandle::of_what_it_stands_for)
+        coroutine::Builder::new()
+            .spawn(move || ending::note(perform(ticket, &call)))
+            .map(JoinHandle::of_what_it_stands_for)
     }
 
     /// Runs `f` with `argument` in a worker, while the caller waits: the quickest way there and back.

@@ -6,28 +6,30 @@
 //! 2. A child is done only after its closure and, unless a handle asks for it, its result are gone (`task::cell`).
 //! 3. A child is counted before it can start, and uncounted as the last thing that it does.
 
-use std::any::Any;
+mod collect;
+mod data;
+mod fallible;
+mod handle;
+
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
-use ropewalk_sync::park::{self, Interrupt, Nested, Park, Unparker, Unwind, Wait, WaitReason};
-use ropewalk_sync::wait_list::WaitList;
+use ropewalk_sync::park::{self, Interrupt, Nested, Park, Unwind, WaitReason};
 
+use self::data::ScopeData;
 use crate::plan::coroutine::create_unchecked;
 use crate::plan::thread::create_unchecked as create_thread;
 use crate::runtime::current_or_global;
-use crate::scheduler::shared::Shared;
 use crate::scheduler::worker::with_worker;
-use crate::task::current::Task;
-use crate::task::join::{JoinError, JoinHandle, TaskId};
-use crate::task::{Birth, Failure, Owner, cancel};
-use crate::{coroutine, runtime, stack, thread};
+use crate::task::{Birth, Owner};
+use crate::{coroutine, stack, thread};
+
+pub use self::collect::{join_all, race};
+pub use self::fallible::{TryJoinHandle, TryScope, thread_try_scope, try_scope};
+pub use self::handle::ScopedJoinHandle;
 
 /// What the failure of a child does to the others. A child fails by a panic, or by being cancelled; a value that it
 /// returns is no failure, whatever it says.
@@ -44,112 +46,6 @@ pub enum OnFailure {
 enum PlanKind {
     Coroutine,
     Thread,
-}
-
-#[derive(Default)]
-struct Children {
-    running: usize,
-    slots: Vec<Option<Weak<dyn Park>>>,
-    free: Vec<u32>,
-    cancelled: bool,
-}
-
-/// What a scope and its children share.
-struct ScopeData {
-    children: WaitList<Children>,
-    parent: Unparker,
-    /// The parent's: where the children, and theirs, run.
-    runtime: Option<Arc<Shared>>,
-    on_failure: OnFailure,
-    /// The first failure was dealt with.
-    failed: AtomicBool,
-}
-
-impl ScopeData {
-    /// Counts a child that is about to start, and gives it a place.
-    fn enter(&self) -> u32 {
-        let mut children = self.children.lock();
-        children.running += 1;
-        children.free.pop().unwrap_or_else(|| {
-            children.slots.push(None);
-            u32::try_from(children.slots.len() - 1).expect("fewer children than memory")
-        })
-    }
-
-    fn introduce(&self, slot: u32, child: &Arc<dyn Park>) {
-        let mut children = self.children.lock();
-        children.slots[slot as usize] = Some(Arc::downgrade(child));
-        if children.cancelled {
-            drop(children);
-            cancel(child.clone());
-        }
-    }
-
-    fn cancel_all(&self) {
-        let mut children = self.children.lock();
-        children.cancelled = true;
-        let live: Vec<_> = children.slots.iter().flatten().filter_map(Weak::upgrade).collect();
-        drop(children);
-        live.into_iter().for_each(cancel);
-    }
-
-    /// Waits until every child is done. Gives the first interruption that came meanwhile: it cancels the children, and
-    /// is for the caller to deliver.
-    fn wait_all(&self) -> Option<Interrupt> {
-        let mut interrupted = None;
-        loop {
-            let children = self.children.lock();
-            if children.running == 0 {
-                return interrupted;
-            }
-            let mut wait = Wait::new(WaitReason::ScopeEnd).object(self);
-            if interrupted.is_some() {
-                wait = wait.uncancellable();
-            }
-            if let Err(interrupt) = self.children.wait(children, &wait) {
-                interrupted = Some(interrupt);
-                self.cancel_all();
-            }
-        }
-    }
-}
-
-impl Owner for ScopeData {
-    fn began(&self) {}
-
-    fn ended(&self, slot: u32, failure: Option<Failure>) {
-        if let Some(failure) = failure {
-            match self.on_failure {
-                OnFailure::Isolate => {
-                    if failure == Failure::Panicked {
-                        tracing::error!("a task of a scope panicked; the others go on");
-                    }
-                }
-                OnFailure::Cancel => {
-                    // Children that a failure, or the scope's own end, has cancelled are no failures of their own.
-                    let first = !self.children.lock().cancelled && !self.failed.swap(true, Relaxed);
-                    if first {
-                        self.parent.waiter().fail_scope();
-                        self.cancel_all();
-                        self.parent.clone().unpark();
-                    }
-                }
-            }
-        }
-        let mut children = self.children.lock();
-        children.slots[slot as usize] = None;
-        children.free.push(slot);
-        children.running -= 1;
-        let parent = if children.running == 0 { children.notify_first(0) } else { None };
-        drop(children);
-        if let Some(parent) = parent {
-            parent.unpark();
-        }
-    }
-
-    fn runtime(self: Arc<Self>) -> Option<Arc<dyn Any + Send + Sync>> {
-        Some(self.runtime.clone()?)
-    }
 }
 
 /// A block whose children may borrow from outside of it: see [`scope`].
@@ -230,6 +126,7 @@ impl<'scope> Scope<'scope, '_> {
         // SAFETY: invariants 1 to 3, as in `spawn_as`; it is started on this very thread, here, where it then stays.
         let (task, handle) =
             unsafe { create_unchecked(birth, stack::slot_size(self.stack_size), Location::caller(), f) };
+        task.waiter().set_timeout_deadline(self.data.deadline);
         let child: Arc<dyn Park> = task.clone();
         self.data.introduce(slot, &child);
         with_worker(|worker| worker.expect("looked at just now").push_local(task));
@@ -257,7 +154,9 @@ impl<'scope> Scope<'scope, '_> {
             PlanKind::Thread => {
                 // SAFETY: invariants 1 to 3: the scope lasts until the child is done, and 'scope until after that.
                 let (thread, handle) = unsafe { create_thread(birth, spawned_at, f) };
-                self.data.introduce(slot, &thread.park());
+                let park = thread.park();
+                park.waiter().set_timeout_deadline(self.data.deadline);
+                self.data.introduce(slot, &park);
                 thread.start(child.stack_size)?;
                 handle
             }
@@ -269,6 +168,7 @@ impl<'scope> Scope<'scope, '_> {
                 // SAFETY: as above; both are Send.
                 let (task, handle) =
                     unsafe { create_unchecked(birth, stack::slot_size(child.stack_size), spawned_at, f) };
+                task.waiter().set_timeout_deadline(self.data.deadline);
                 let child: Arc<dyn Park> = task.clone();
                 self.data.introduce(slot, &child);
                 coroutine::submit(&shared, task);
@@ -336,77 +236,8 @@ impl thread::Builder {
     }
 }
 
-/// The handle of a child of a scope. It is a future as [`JoinHandle`] is.
-#[derive(Debug)]
-pub struct ScopedJoinHandle<'scope, T> {
-    handle: JoinHandle<T>,
-    scope: PhantomData<&'scope ()>,
-}
-
-impl<T> ScopedJoinHandle<'_, T> {
-    /// Waits for the child to end, and gives what it returned.
-    ///
-    /// # Errors
-    /// It panicked, or was cancelled.
-    ///
-    /// # Waits
-    /// Until it has ended.
-    ///
-    /// # Cancellation
-    /// Unwinds a cancelled caller.
-    #[track_caller]
-    pub fn join(self) -> Result<T, JoinError> {
-        self.handle.join()
-    }
-
-    /// Whether the child has ended.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.handle.is_finished()
-    }
-
-    /// The child, without a right to its result: see [`JoinHandle::task`].
-    #[must_use]
-    pub fn task(&self) -> Task {
-        self.handle.task()
-    }
-
-    /// As [`task`](Self::task), by the name that `std::thread::ScopedJoinHandle` has for it.
-    #[must_use]
-    pub fn thread(&self) -> Task {
-        self.task()
-    }
-
-    /// Asks the child to end: see [`JoinHandle::cancel`].
-    pub fn cancel(&self) {
-        self.handle.cancel();
-    }
-
-    /// The child's number.
-    #[must_use]
-    pub fn id(&self) -> TaskId {
-        self.handle.id()
-    }
-
-    /// The child's name, if it was given one.
-    #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        self.handle.name()
-    }
-}
-
-impl<T> Future for ScopedJoinHandle<'_, T> {
-    type Output = Result<T, JoinError>;
-
-    /// # Panics
-    /// If it was ready before.
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.handle).poll(context)
-    }
-}
-
 /// Runs `f`, which may start coroutines that borrow from outside of it, and waits until all of them have ended. The
-/// first that fails cancels the others.
+/// first that fails cancels the others. Inside a [`timeout`](fn@crate::timeout) the children inherit the deadline.
 ///
 /// ```
 /// use ropewalk_runtime::scope;
@@ -488,15 +319,28 @@ fn run_scope<'env, F, T>(plan: PlanKind, on_failure: OnFailure, stack_size: Opti
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
+    match run_to_end(plan, on_failure, stack_size, f) {
+        Ok(value) => value,
+        Err(ChildFailed) => panic!("a task of the scope failed"),
+    }
+}
+
+/// A child of the scope failed.
+struct ChildFailed;
+
+#[track_caller]
+fn run_to_end<'env, F, T>(
+    plan: PlanKind,
+    on_failure: OnFailure,
+    stack_size: Option<usize>,
+    f: F,
+) -> Result<T, ChildFailed>
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
     // Here, because its end has to wait for the children, whatever happens.
     park::assert_may_wait(WaitReason::ScopeEnd);
-    let data = Arc::new(ScopeData {
-        children: WaitList::default(),
-        parent: Unparker::current(),
-        runtime: runtime::current(),
-        on_failure,
-        failed: AtomicBool::new(false),
-    });
+    let data = Arc::new(ScopeData::open(on_failure));
     let scope = Scope { data, plan, stack_size, scope: PhantomData, env: PhantomData };
     let _nested = Nested::enter();
     // Caught first; then the children are waited for, when this task no longer unwinds; then it goes on.
@@ -505,10 +349,7 @@ where
         scope.data.cancel_all();
     }
     let interrupted = scope.data.wait_all();
-    let failed = scope.data.failed.load(Relaxed);
-    if failed {
-        park::current(|waiter, _| waiter.end_failed_scope());
-    }
+    let failed = scope.data.end();
     match result {
         Err(payload) if !failed || Unwind::from_payload(&*payload) != Some(Unwind::ScopeFailed) => {
             resume_unwind(payload)
@@ -518,7 +359,7 @@ where
             if let Some(interrupt @ Interrupt::Raise(Unwind::Cancelled | Unwind::Elapsed)) = interrupted {
                 let _ = interrupt.deliver();
             }
-            panic!("a task of the scope failed")
+            Err(ChildFailed)
         }
         Ok(value) => {
             if let Some(interrupt) = interrupted {
@@ -527,7 +368,7 @@ where
                 let _ = interrupt.deliver();
                 unreachable!("a scope's end is interrupted only where it can unwind");
             }
-            value
+            Ok(value)
         }
         Err(payload) => resume_unwind(payload),
     }

@@ -1,0 +1,158 @@
+//! What a scope and its children share, and what the end of a child does.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use ropewalk_sync::park::{self, Interrupt, Park, Unparker, Wait, WaitReason};
+use ropewalk_sync::wait_list::WaitList;
+
+use super::OnFailure;
+use crate::runtime;
+use crate::scheduler::shared::Shared;
+use crate::task::{Failure, Owner, cancel};
+
+#[derive(Default)]
+struct Children {
+    running: usize,
+    slots: Vec<Option<Weak<dyn Park>>>,
+    free: Vec<u32>,
+    cancelled: bool,
+}
+
+/// What a scope and its children share.
+pub(super) struct ScopeData {
+    children: WaitList<Children>,
+    parent: Unparker,
+    /// The parent's: where the children, and theirs, run.
+    pub(super) runtime: Option<Arc<Shared>>,
+    on_failure: OnFailure,
+    /// The first failure was dealt with.
+    failed: AtomicBool,
+    /// In how many shields of the parent's the scope stands: those do not keep a failure from the block.
+    shields: u32,
+    /// By when the block is to be over: its children inherit that.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl ScopeData {
+    /// Of a scope that the calling task opens.
+    pub(super) fn open(on_failure: OnFailure) -> Self {
+        let (shields, deadline) = park::current(|waiter, _| (waiter.shields(), waiter.timeout_deadline()));
+        Self {
+            children: WaitList::default(),
+            parent: Unparker::current(),
+            runtime: runtime::current(),
+            on_failure,
+            failed: AtomicBool::new(false),
+            shields,
+            deadline,
+        }
+    }
+
+    /// Counts a child that is about to start, and gives it a place.
+    pub(super) fn enter(&self) -> u32 {
+        let mut children = self.children.lock();
+        children.running += 1;
+        children.free.pop().unwrap_or_else(|| {
+            children.slots.push(None);
+            u32::try_from(children.slots.len() - 1).expect("fewer children than memory")
+        })
+    }
+
+    pub(super) fn introduce(&self, slot: u32, child: &Arc<dyn Park>) {
+        let mut children = self.children.lock();
+        children.slots[slot as usize] = Some(Arc::downgrade(child));
+        if children.cancelled {
+            drop(children);
+            cancel(child.clone());
+        }
+    }
+
+    pub(super) fn cancel_all(&self) {
+        let mut children = self.children.lock();
+        children.cancelled = true;
+        let live: Vec<_> = children.slots.iter().flatten().filter_map(Weak::upgrade).collect();
+        drop(children);
+        live.into_iter().for_each(cancel);
+    }
+
+    /// Waits until every child is done. Gives the first interruption that came meanwhile: it cancels the children, and
+    /// is for the caller to deliver.
+    pub(super) fn wait_all(&self) -> Option<Interrupt> {
+        let mut interrupted = None;
+        loop {
+            let children = self.children.lock();
+            if children.running == 0 {
+                return interrupted;
+            }
+            let mut wait = Wait::new(WaitReason::ScopeEnd).object(self);
+            if interrupted.is_some() {
+                wait = wait.uncancellable();
+            }
+            if let Err(interrupt) = self.children.wait(children, &wait) {
+                interrupted = Some(interrupt);
+                self.cancel_all();
+            }
+        }
+    }
+}
+
+impl ScopeData {
+    /// A child failed: unless another one did before, calls `first`, cancels the others and interrupts the block.
+    pub(super) fn fail(&self, first: impl FnOnce()) {
+        // Children that a failure, or the scope's own end, has cancelled are no failures of their own.
+        if self.children.lock().cancelled || self.failed.swap(true, Relaxed) {
+            return;
+        }
+        first();
+        self.parent.waiter().fail_scope(self.shields);
+        self.cancel_all();
+        self.parent.clone().unpark();
+    }
+
+    /// Whether a child has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Relaxed)
+    }
+
+    /// The block, after its children have ended: whether one had failed.
+    pub(super) fn end(&self) -> bool {
+        let failed = self.has_failed();
+        if failed {
+            self.parent.waiter().end_failed_scope(self.shields);
+        }
+        failed
+    }
+}
+
+impl Owner for ScopeData {
+    fn began(&self) {}
+
+    fn ended(&self, slot: u32, failure: Option<Failure>) {
+        if let Some(failure) = failure {
+            match self.on_failure {
+                OnFailure::Isolate => {
+                    if failure == Failure::Panicked {
+                        tracing::error!("a task of a scope panicked; the others go on");
+                    }
+                }
+                OnFailure::Cancel => self.fail(|| ()),
+            }
+        }
+        let mut children = self.children.lock();
+        children.slots[slot as usize] = None;
+        children.free.push(slot);
+        children.running -= 1;
+        let parent = if children.running == 0 { children.notify_first(0) } else { None };
+        drop(children);
+        if let Some(parent) = parent {
+            parent.unpark();
+        }
+    }
+
+    fn runtime(self: Arc<Self>) -> Option<Arc<dyn Any + Send + Sync>> {
+        Some(self.runtime.clone()?)
+    }
+}
