@@ -7,6 +7,7 @@
 //! 3. A child is counted before it can start, and uncounted as the last thing that it does.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
+use ropewalk_sync::channel::Receiver;
 use ropewalk_sync::park::{self, Interrupt, Nested, Park, Unparker, Unwind, Wait, WaitReason};
 use ropewalk_sync::wait_list::WaitList;
 
@@ -375,6 +377,12 @@ impl<T> ScopedJoinHandle<'_, T> {
     #[must_use]
     pub fn thread(&self) -> Task {
         self.task()
+    }
+
+    /// A receiver that is disconnected when the child has ended: see [`JoinHandle::ended`].
+    #[must_use]
+    pub fn ended(&self) -> Receiver<Infallible> {
+        self.handle.ended()
     }
 
     /// Asks the child to end: see [`JoinHandle::cancel`].
