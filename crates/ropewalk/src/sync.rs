@@ -1,8 +1,11 @@
 //! Locks and the like, mirroring `std::sync`: the same object blocks a coroutine or a thread, whichever waits.
 //!
-//! Beyond std: [`Semaphore`], [`Latch`]. Of what std has, only what is not stable is missing.
+//! Beyond std: [`Semaphore`], [`Latch`]; [`oneshot`], [`watch`] and [`broadcast`] with tokio's names, beside the channels of
+//! [`channel`](crate::channel). Of what std has, only what is not stable is missing.
 
 pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak, atomic};
+
+pub use ropewalk_sync::{broadcast, oneshot, watch};
 
 pub use ropewalk_sync::barrier::{Barrier, BarrierWaitResult};
 pub use ropewalk_sync::condvar::{Condvar, WaitTimeoutResult};

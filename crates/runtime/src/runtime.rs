@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
+use ropewalk_sync::chance;
 use ropewalk_sync::clock::{self, Clock};
 use ropewalk_sync::park;
 use ropewalk_sys::limits;
@@ -209,6 +210,7 @@ impl Runtime {
         assert!(!in_coroutine, "run was called from a coroutine: spawn one instead");
         let Self { shared, queues } = self;
         let _clock = clock::enter(shared.clock);
+        let _lots = seed(&shared).map(chance::enter);
         let mut queues = queues.into_iter().zip(shared.remotes.iter().cloned());
         let (queue, remote) = queues.next().expect("a runtime has at least one worker");
         let started = Worker::new(shared.clone(), remote, queue)
@@ -253,6 +255,15 @@ impl Runtime {
 }
 
 /// Starts workers on threads of their own, and waits until each has opened its driver. If one cannot, none goes on.
+/// With what the worker of a simulated runtime draws lots, so that its runs can be repeated.
+fn seed(shared: &Shared) -> Option<u64> {
+    match (shared.schedule, shared.clock) {
+        (Schedule::Seeded(seed), _) => Some(seed),
+        (Schedule::Fair, Clock::Virtual) => Some(0),
+        (Schedule::Fair, Clock::Real) => None,
+    }
+}
+
 fn start_workers(
     shared: &Arc<Shared>,
     queues: impl Iterator<Item = (crossbeam_deque::Worker<Ready>, Arc<Remote>)>,

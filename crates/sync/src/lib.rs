@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`primitive`] | the only place that chooses between std's atomics and loom's |
 //! | [`clock`] | the only place that reads the time |
+//! | [`chance`] | the only place that draws lots |
 //! | [`park`] | the seam: one waiter, one wait, how it is interrupted |
 //! | [`mailbox`] | messages to a worker that may sleep |
 //! | [`wait_list`] | who waits for an object, first in, first out |
@@ -15,9 +16,12 @@
 //! | [`mutex`], [`rwlock`], [`condvar`], [`semaphore`] | the locks |
 //! | [`barrier`], [`latch`] | waiting for one another |
 //! | [`once`], [`once_lock`], [`lazy_lock`] | what is done once |
-//! | [`channel`], [`mpsc`] | messages |
+//! | [`channel`], [`mpsc`], [`oneshot`] | messages, each to one receiver; selects |
+//! | [`watch`], [`broadcast`] | the latest value, and every message, to all |
 
 pub mod barrier;
+pub mod broadcast;
+pub mod chance;
 pub mod channel;
 pub mod clock;
 pub mod condvar;
@@ -29,6 +33,7 @@ pub mod mpsc;
 pub mod mutex;
 pub mod once;
 pub mod once_lock;
+pub mod oneshot;
 pub mod park;
 mod poison;
 pub mod primitive;
@@ -36,3 +41,4 @@ pub mod rwlock;
 pub mod semaphore;
 pub mod source;
 pub mod wait_list;
+pub mod watch;

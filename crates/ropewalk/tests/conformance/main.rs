@@ -13,6 +13,7 @@ mod channel;
 mod channel_cancel;
 mod channel_traffic;
 mod condvar;
+mod fan_out;
 mod mpsc;
 mod mutex;
 mod mutex_poison;
@@ -20,4 +21,5 @@ mod once;
 #[allow(clippy::duplicate_mod, reason = "one program, compiled with several imports")]
 mod programs;
 mod rwlock;
+mod select;
 mod semaphore;

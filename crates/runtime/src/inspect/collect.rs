@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use ropewalk_sync::channel;
 use ropewalk_sync::clock;
 use ropewalk_sync::park::{self, Park, WaitReason, Waiter, Waiting};
+use ropewalk_sync::wait_list::objects_of;
 use ropewalk_sync::{mutex, once, rwlock};
 use ropewalk_sys::context::Context;
 use ropewalk_sys::memory::read_own;
 
-use super::{ANSWER_LIMIT, Blocked, Dump, Plan, STACKS_MAX, State, TaskInfo, WorkerInfo};
+use super::{ANSWER_LIMIT, Blocked, Dump, OBJECTS_MAX, Plan, STACKS_MAX, State, TaskInfo, WorkerInfo};
 use crate::runtime;
 use crate::scheduler::core::Ready;
 use crate::scheduler::remote::{Message, Remote};
@@ -186,11 +187,13 @@ impl Look {
             (Found::Thread(task), None) => task.thread().and_then(|thread| thread.name()).map(Arc::from),
             (Found::Coroutine(_), None) => None,
         };
+        let waiting = waiter.waiting();
         TaskInfo {
             id: TaskId(waiter.id()),
             name,
             plan,
-            state: self.state(task),
+            objects: waiting.map(|waiting| objects(waiter, waiting)).unwrap_or_default(),
+            state: self.state(task, waiting),
             worker,
             spawned_at: header.map(Header::spawned_at),
             parent: header.and_then(Header::parent).map(TaskId),
@@ -198,9 +201,9 @@ impl Look {
         }
     }
 
-    fn state(&self, task: &Found) -> State {
+    fn state(&self, task: &Found, waiting: Option<Waiting>) -> State {
         let waiter = task.waiter();
-        if let Some(waiting) = waiter.waiting() {
+        if let Some(waiting) = waiting {
             let joined = |header| self.headers.get(&header).copied();
             return State::Blocked(blocked(waiter, waiting, self.since, joined));
         }
@@ -235,9 +238,20 @@ pub(super) fn blocked(
     Blocked {
         reason: waiting.reason,
         since: since.now.checked_sub(passed).unwrap_or(since.now),
-        object: Some(waiting.object).filter(|object| *object != 0),
+        object: Some(waiting.object).filter(|object| *object != 0 && waiting.reason != WaitReason::Select),
         on: on.map(TaskId),
     }
+}
+
+/// The addresses of all that it waits for.
+fn objects(waiter: &Waiter, waiting: Waiting) -> Vec<usize> {
+    if waiting.reason != WaitReason::Select {
+        return Some(waiting.object).into_iter().filter(|object| *object != 0).collect();
+    }
+    let objects =
+        objects_of(waiting.object, OBJECTS_MAX, |address, buffer| read_own(address, buffer) == buffer.len());
+    // What was read there belongs to the select only if it has waited all the time.
+    if waiter.waiting() == Some(waiting) { objects } else { Vec::new() }
 }
 
 /// Who holds the lock at this address, if there still is one, by the note that is so far in it.

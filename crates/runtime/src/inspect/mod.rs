@@ -86,6 +86,9 @@ pub fn dump() -> Dump {
     collect::dump(context::here())
 }
 
+/// How many of the things that a select waits for a [`dump`] tells.
+pub const OBJECTS_MAX: usize = 64;
+
 /// Of how many tasks a [`dump`] takes the stacks.
 pub const STACKS_MAX: usize = 10_000;
 
@@ -142,6 +145,7 @@ pub struct TaskInfo {
     name: Option<Arc<str>>,
     plan: Plan,
     state: State,
+    objects: Vec<usize>,
     worker: Option<u32>,
     spawned_at: Option<&'static Location<'static>>,
     parent: Option<TaskId>,
@@ -171,6 +175,12 @@ impl TaskInfo {
     #[must_use]
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// The addresses of what it waits for: several in a select, of which the first [`OBJECTS_MAX`] are told.
+    #[must_use]
+    pub fn objects(&self) -> &[usize] {
+        &self.objects
     }
 
     /// The number of the worker that it belongs to; `None` for a thread, and for a coroutine that has not started.

@@ -108,13 +108,16 @@ impl Dump {
         let longest = duration(times().max().unwrap_or_default());
         let range = if shortest == longest { shortest } else { format!("{shortest} to {longest}") };
         writeln!(f, " Blocked for {range}: {reason}")?;
-        let mut objects: Vec<usize> = blocked.iter().filter_map(|blocked| blocked.object).collect();
+        let mut objects: Vec<usize> = group.tasks.iter().flat_map(|task| task.objects()).copied().collect();
         objects.sort_unstable();
         objects.dedup();
         let on: Vec<u64> = blocked.iter().filter_map(|blocked| blocked.on).map(|id| id.0).collect();
         let object = match objects.as_slice() {
             [] => String::new(),
             [one] => format!("{one:#x}"),
+            few if group.tasks.len() == 1 && few.len() <= 4 => {
+                few.iter().map(|object| format!("{object:#x}")).collect::<Vec<_>>().join(", ")
+            }
             many => format!("{} different objects", many.len()),
         };
         match (reason, on.as_slice()) {

@@ -1,8 +1,11 @@
 //! The handle of a child of a scope.
 
+use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+use ropewalk_sync::channel::Receiver;
 
 use crate::task::current::Task;
 use crate::task::join::{JoinError, JoinHandle, TaskId};
@@ -46,6 +49,12 @@ impl<T> ScopedJoinHandle<'_, T> {
     #[must_use]
     pub fn thread(&self) -> Task {
         self.task()
+    }
+
+    /// A receiver that is disconnected when the child has ended: see [`JoinHandle::ended`].
+    #[must_use]
+    pub fn ended(&self) -> Receiver<Infallible> {
+        self.handle.ended()
     }
 
     /// Asks the child to end: see [`JoinHandle::cancel`].

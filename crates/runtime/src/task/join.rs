@@ -1,6 +1,7 @@
 //! The handle of a task, and how a task can fail.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use ropewalk_sync::channel::Receiver;
 use ropewalk_sync::clock;
 use ropewalk_sync::park::{Unparker, Waiter};
 
@@ -152,6 +154,30 @@ impl<T> JoinHandle<T> {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.task.header().is_done()
+    }
+
+    /// A receiver that tells of the end of the task, for [`select!`](macro@ropewalk_sync::channel::select): there is never a message, and it is
+    /// disconnected when the task has ended, so a receive gives an error then. `join` does not wait any more.
+    ///
+    /// ```
+    /// use ropewalk_runtime::coroutine;
+    /// use ropewalk_sync::channel::{select, unbounded};
+    ///
+    /// let (sender, receiver) = unbounded();
+    /// let worker = coroutine::spawn(move || sender.send("half way").unwrap());
+    /// let ended = worker.ended();
+    /// let mut news = Vec::new();
+    /// while news.len() < 2 {
+    ///     select! {
+    ///         recv(receiver) -> message => news.extend(message.ok()),
+    ///         recv(ended) -> _ => news.push("the end"),
+    ///     }
+    /// }
+    /// worker.join().unwrap();
+    /// ```
+    #[must_use]
+    pub fn ended(&self) -> Receiver<Infallible> {
+        self.task.header().ended()
     }
 
     /// Asks the task to end: it unwinds from its next wait, running destructors. A task that has not started never

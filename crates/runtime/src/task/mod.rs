@@ -14,6 +14,7 @@ mod payload;
 pub(crate) mod state;
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::AtomicU32;
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 
 use Ordering::{AcqRel, Acquire, Relaxed};
+use ropewalk_sync::channel::{self, Receiver, Sender};
 use ropewalk_sync::park::{self, Park, Unparker, Wait, WaitReason};
 use ropewalk_sync::wait_list::WaitList;
 use std::sync::atomic::Ordering;
@@ -72,6 +74,15 @@ struct Rare {
     death: AtomicU32,
 }
 
+/// Who is told of the end of a task, besides those that wait for it alone.
+#[derive(Default)]
+struct Listeners {
+    /// What to wake, if its handle was polled as a future.
+    waker: Option<Waker>,
+    /// A channel that is disconnected then, if anybody asked for one.
+    ended: Option<Box<(Sender<Infallible>, Receiver<Infallible>)>>,
+}
+
 /// The part of a task that does not depend on its plan.
 pub(crate) struct Header {
     birth: Birth,
@@ -79,8 +90,8 @@ pub(crate) struct Header {
     /// The number of the task that spawned it.
     parent: Option<NonZeroU64>,
     state: AtomicU32,
-    /// Who joins it; and what to wake at the end, if its handle was polled as a future.
-    joiners: WaitList<Option<Waker>>,
+    /// Who joins it, and who else is to be told of the end.
+    joiners: WaitList<Listeners>,
     rare: OnceLock<Box<Rare>>,
 }
 
@@ -92,7 +103,7 @@ impl Header {
             spawned_at,
             parent: park::current_id().and_then(NonZeroU64::new),
             state: AtomicU32::new(0),
-            joiners: WaitList::new(None),
+            joiners: WaitList::new(Listeners::default()),
             rare: OnceLock::new(),
         }
     }
@@ -177,14 +188,28 @@ impl Header {
         let mut joiners = self.joiners.lock();
         // `announce` comes for the waker after the end was marked: who has the lock first leaves it for the other.
         let done = self.is_done();
-        let _not_needed = if done { Some(waker) } else { joiners.replace(waker) };
+        let _not_needed = if done { Some(waker) } else { joiners.waker.replace(waker) };
         drop(joiners);
         done
     }
 
+    /// A channel without messages that is disconnected when it has ended.
+    pub(crate) fn ended(&self) -> Receiver<Infallible> {
+        let fresh = Box::new(channel::bounded(0));
+        let mut joiners = self.joiners.lock();
+        // As in `poll_done`.
+        let done = self.is_done();
+        let _not_needed =
+            if done || joiners.ended.is_some() { Some(fresh) } else { joiners.ended.replace(fresh) };
+        match joiners.ended.as_ref().filter(|_| !done) {
+            Some(ended) => ended.1.clone(),
+            None => channel::bounded(0).1,
+        }
+    }
+
     /// Nobody polls any more.
     pub(crate) fn forget_waker(&self) {
-        let waker = self.joiners.lock().take();
+        let waker = self.joiners.lock().waker.take();
         drop(waker);
     }
 
@@ -226,8 +251,9 @@ impl Header {
     fn announce(&self, failure: Option<Failure>) {
         self.cancel_daemons();
         let mut joiners = self.joiners.lock();
-        let waker = joiners.take();
+        let Listeners { waker, ended } = std::mem::take(&mut *joiners);
         self.joiners.notify_all_after(joiners);
+        drop(ended);
         if let Some(waker) = waker {
             // It panics for itself; whoever counts this task has to hear of the end.
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));

@@ -43,7 +43,7 @@ pub struct Blocked {
     /// before, to as long as that. Of a process, which the kernel does not tell, the moment at which it was asked.
     pub since: Instant,
     /// The address of what it waits for - a lock, a channel -, where there is such a thing. Tasks with the same address
-    /// wait for the same.
+    /// wait for the same. For a select see `TaskInfo::objects`.
     pub object: Option<usize>,
     /// The task that has to do something first, where that is known: the holder of a lock; in a
     /// [`dump`](fn@crate::inspect::dump) also the task that is joined.

@@ -47,6 +47,22 @@ pub enum RecvTimeoutError {
     Disconnected,
 }
 
+/// Why [`try_select`](super::Select::try_select) selected nothing: no operation was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrySelectError;
+
+/// Why [`select_timeout`](super::Select::select_timeout) selected nothing: no operation became ready in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SelectTimeoutError;
+
+/// Why [`try_ready`](super::Select::try_ready) found nothing: no operation was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TryReadyError;
+
+/// Why [`ready_timeout`](super::Select::ready_timeout) found nothing: no operation became ready in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadyTimeoutError;
+
 const SEND_DISCONNECTED: &str = "sending on a disconnected channel";
 const RECEIVE_DISCONNECTED: &str = "receiving on an empty and disconnected channel";
 
@@ -196,6 +212,34 @@ impl fmt::Display for RecvTimeoutError {
     }
 }
 
+impl fmt::Display for TrySelectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("all operations in select would block")
+    }
+}
+
+impl fmt::Display for SelectTimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("timed out waiting on select")
+    }
+}
+
+impl fmt::Display for TryReadyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("none of the operations is ready")
+    }
+}
+
+impl fmt::Display for ReadyTimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("timed out waiting for an operation to become ready")
+    }
+}
+
+impl Error for TrySelectError {}
+impl Error for SelectTimeoutError {}
+impl Error for TryReadyError {}
+impl Error for ReadyTimeoutError {}
 impl<T> Error for SendError<T> {}
 impl<T> Error for TrySendError<T> {}
 impl<T> Error for SendTimeoutError<T> {}

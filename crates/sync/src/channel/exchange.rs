@@ -4,24 +4,38 @@
 //! makes room takes the message out of the first waiting sender's slot. So whoever is woken has been served, and nothing
 //! is left to be lost if it is interrupted on the way.
 //!
+//! A select brings no slot: the message that it will send is made when it has been chosen, and where it will put the one
+//! that it receives is known only then. So to choose it is to *promise* it a place or a message, and it keeps the promise
+//! later (`begun`, in the file beside). The message of a promise waits in the queue, with capacity 0 too.
+//!
 //! # Invariants
-//! 1. All who wait are of one side, the one in `waiting`.
-//! 2. Receivers wait only while nothing is queued.
-//! 3. Senders wait only while the queue is full (with capacity 0: always).
-//! 4. A waiting sender's slot holds its message, a waiting receiver's is empty. Who is woken by the other side finds it
+//! 1. Receivers wait only while every queued message is promised.
+//! 2. Senders wait only while all places are taken or promised (with capacity 0: always).
+//! 3. A waiting sender's slot holds its message, a waiting receiver's is empty. Who is woken by the other side finds it
 //!    the other way round; who is woken because the other side has gone finds it as it was.
+//! 4. With capacity 0 a place is promised to a sender only together with a receiver: one that is held in the line `MET`,
+//!    or one that was promised the message.
 
 use std::collections::VecDeque;
 use std::mem;
 use std::time::Instant;
 
 use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
-use crate::park::{self, Interrupted, Wait, WaitReason};
-use crate::wait_list::{Left, Locked, Place, WaitList};
+use crate::park::{self, Interrupted, Unparker, Wait, WaitReason};
+use crate::wait_list::{Left, Locked, Outcome, WaitList, Whom};
 
 /// A queue of at most so many places is allocated once, with the channel, and kept; a longer one grows when it is
 /// needed, and is given back when it is empty again.
 const KEPT: usize = 1024;
+
+/// The lines of the list: who waits to send,
+pub(super) const SENDERS: usize = 0;
+/// who waits to receive,
+pub(super) const RECEIVERS: usize = 1;
+/// receivers whose sender has been chosen and is about to hand its message over,
+pub(super) const MET: usize = 2;
+/// and who wants to be told that something may have become ready.
+pub(super) const WATCHERS: usize = 3;
 
 /// One side of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +44,14 @@ pub(super) enum Side {
     Receivers,
 }
 
-struct State<T> {
-    queue: VecDeque<T>,
-    /// Who is on the list, if anybody is.
-    waiting: Side,
+pub(super) struct State<T> {
+    pub(super) queue: VecDeque<T>,
     senders: usize,
-    receivers: usize,
+    pub(super) receivers: usize,
+    /// Places that are promised to selects.
+    pub(super) sending: usize,
+    /// Messages that are promised to selects: the first in the queue, or with capacity 0 some that are still to come.
+    pub(super) receiving: usize,
 }
 
 impl<T> State<T> {
@@ -45,9 +61,14 @@ impl<T> State<T> {
             Side::Receivers => &mut self.receivers,
         }
     }
+
+    /// How many messages are nobody's yet.
+    pub(super) fn available(&self) -> usize {
+        self.queue.len().saturating_sub(self.receiving)
+    }
 }
 
-type Guard<'a, T> = Locked<'a, State<T>, Option<T>>;
+pub(super) type Guard<'a, T> = Locked<'a, State<T>, Option<T>, 4>;
 
 /// What came of an attempt to send.
 enum Offer<'a, T> {
@@ -63,11 +84,13 @@ enum Demand<'a, T> {
     Disconnected,
     /// It would have to wait.
     Empty(Guard<'a, T>),
+    /// It has met a sender in a select, and has to wait for its message.
+    Met(Guard<'a, T>, Option<Unparker>),
 }
 
 /// The shared part of a channel.
 pub(super) struct Exchange<T> {
-    list: WaitList<State<T>, Option<T>>,
+    pub(super) list: WaitList<State<T>, Option<T>, 4>,
     /// `None`: unbounded.
     capacity: Option<usize>,
 }
@@ -79,22 +102,35 @@ impl<T> Exchange<T> {
             Some(capacity) if capacity <= KEPT => VecDeque::with_capacity(capacity),
             _ => VecDeque::new(),
         };
-        Self {
-            list: WaitList::new(State { queue, waiting: Side::Receivers, senders: 1, receivers: 1 }),
-            capacity,
-        }
+        let state = State { queue, senders: 1, receivers: 1, sending: 0, receiving: 0 };
+        Self { list: WaitList::new(state), capacity }
     }
 
     pub(super) fn capacity(&self) -> Option<usize> {
         self.capacity
     }
 
+    /// Whether sender and receiver have to meet.
+    pub(super) fn is_rendezvous(&self) -> bool {
+        self.capacity == Some(0)
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.list.lock().queue.len()
+        self.list.lock().available()
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.capacity.is_some_and(|capacity| self.len() >= capacity)
+        !self.has_room(&self.list.lock())
+    }
+
+    /// Whether a place is nobody's yet.
+    pub(super) fn has_room(&self, state: &State<T>) -> bool {
+        self.capacity.is_none_or(|capacity| state.queue.len() + state.sending < capacity)
+    }
+
+    /// Whether all senders are gone, and all messages taken or promised.
+    pub(super) fn is_drained(state: &State<T>) -> bool {
+        state.senders == 0 && state.available() == 0
     }
 
     /// One more handle on this side.
@@ -111,12 +147,21 @@ impl<T> Exchange<T> {
             return;
         }
         // Nobody can take these any more. Their destructors run when the lock is free.
-        let _unreachable = match side {
-            Side::Receivers => mem::take(&mut guard.queue),
-            Side::Senders => VecDeque::new(),
+        let (others, _unreachable) = match side {
+            Side::Receivers => (SENDERS, mem::take(&mut guard.queue)),
+            Side::Senders => (RECEIVERS, VecDeque::new()),
         };
         // All who wait are of the other side: nobody waits on a handle that is gone.
-        self.list.notify_while(guard, |_, _| true);
+        let guard = self.list.notify_line(others, Outcome::Closed, guard);
+        drop(self.list.notify_line(WATCHERS, Outcome::Closed, guard));
+    }
+
+    /// Wakes those who want to know that something has become ready. To be called before the lock is let go of.
+    #[inline]
+    pub(super) fn tell(&self, guard: Guard<'_, T>) {
+        if guard.len_of(WATCHERS) > 0 {
+            drop(self.list.notify_line(WATCHERS, Outcome::Served, guard));
+        }
     }
 
     /// Sends if that needs no wait.
@@ -128,12 +173,17 @@ impl<T> Exchange<T> {
         }
     }
 
-    /// Receives if that needs no wait.
+    /// Receives if that needs no wait but for the message of a select that it has met.
+    #[track_caller]
     pub(super) fn try_receive(&self) -> Result<T, TryRecvError> {
-        match self.demand() {
+        match self.demand(self.whom_to_meet()) {
             Demand::Received(message) => Ok(message),
             Demand::Disconnected => Err(TryRecvError::Disconnected),
             Demand::Empty(_) => Err(TryRecvError::Empty),
+            Demand::Met(guard, sender) => match self.wait_for_met(guard, sender) {
+                Some(message) => Ok(message),
+                None => self.try_receive(),
+            },
         }
     }
 
@@ -158,11 +208,41 @@ impl<T> Exchange<T> {
     #[track_caller]
     pub(super) fn receive(&self, deadline: impl FnOnce() -> Option<Instant>) -> Result<T, RecvTimeoutError> {
         park::spend();
-        match self.demand() {
+        match self.demand(self.whom_to_meet()) {
             Demand::Received(message) => Ok(message),
             Demand::Disconnected => Err(RecvTimeoutError::Disconnected),
             Demand::Empty(guard) => self.wait_to_receive(guard, deadline()),
+            Demand::Met(guard, sender) => match self.wait_for_met(guard, sender) {
+                Some(message) => Ok(message),
+                None => self.receive(deadline),
+            },
         }
+    }
+
+    /// Whether all receivers are gone.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.list.lock().receivers == 0
+    }
+
+    /// Waits until all receivers are gone.
+    #[track_caller]
+    pub(super) fn wait_abandoned(&self) {
+        let wait = Wait::new(WaitReason::ChannelClosed).object(self);
+        loop {
+            let guard = self.list.lock();
+            if guard.receivers == 0 {
+                return;
+            }
+            if let Err(left) = self.list.wait_in(WATCHERS, guard, &wait, None, || {}) {
+                drop(left.guard);
+                let _ = left.interrupt.deliver();
+            }
+        }
+    }
+
+    /// Which waiting senders the caller may meet: one in a select has to be waited for.
+    pub(super) fn whom_to_meet(&self) -> Whom {
+        if self.is_rendezvous() && park::may_wait() { Whom::ANYBODY } else { Whom::PLAIN }
     }
 
     fn offer(&self, message: T) -> Offer<'_, T> {
@@ -170,66 +250,111 @@ impl<T> Exchange<T> {
         if guard.receivers == 0 {
             return Offer::Disconnected(message);
         }
-        if !guard.is_empty() && guard.waiting == Side::Receivers {
-            let unparker = guard.notify_first(Some(message));
-            drop(guard);
-            if let Some(unparker) = unparker {
-                unparker.unpark();
+        let message = match self.hand_over(&mut guard, message) {
+            Ok(unparker) => {
+                drop(guard);
+                unparker.into_iter().for_each(Unparker::unpark);
+                return Offer::Sent;
             }
-            return Offer::Sent;
-        }
-        if self.capacity.is_some_and(|capacity| guard.queue.len() >= capacity) {
+            Err(message) => message,
+        };
+        if !self.has_room(&guard) {
             return Offer::Full(message, guard);
         }
         guard.queue.push_back(message);
+        self.tell(guard);
         Offer::Sent
     }
 
-    fn demand(&self) -> Demand<'_, T> {
+    /// Gives `message` to the first who waits to receive. It comes back if nobody does.
+    pub(super) fn hand_over(&self, guard: &mut Guard<'_, T>, message: T) -> Result<Option<Unparker>, T> {
+        let mut message = Some(message);
+        let served = guard.serve_first(RECEIVERS, Whom::ANYBODY, Outcome::Served, |state, slot| match slot {
+            Some(slot) => *slot = message.take(),
+            None => {
+                state.queue.extend(message.take());
+                state.receiving += 1;
+            }
+        });
+        match (served, message) {
+            (_, Some(message)) => Err(message),
+            (served, None) => Ok(served.and_then(|((), unparker)| unparker)),
+        }
+    }
+
+    /// Gives a place that is nobody's to the first who waits to send.
+    pub(super) fn fill(&self, guard: &mut Guard<'_, T>) -> Option<Unparker> {
+        if !self.has_room(guard) {
+            return None;
+        }
+        let served = guard.serve_first(SENDERS, Whom::ANYBODY, Outcome::Served, |state, slot| match slot {
+            Some(slot) => state.queue.extend(slot.take()),
+            None => state.sending += 1,
+        });
+        served.and_then(|((), unparker)| unparker)
+    }
+
+    /// Takes the first message, which is the caller's, and lets go of the lock. The place is given on.
+    pub(super) fn take(&self, mut guard: Guard<'_, T>) -> T {
+        let message = guard.queue.pop_front().expect("a message was there, or promised");
+        let unparker = if self.capacity.is_some() { self.fill(&mut guard) } else { None };
+        let emptied = guard.queue.is_empty() && guard.queue.capacity() > KEPT;
+        let _given_back = if emptied { mem::take(&mut guard.queue) } else { VecDeque::new() };
+        self.tell(guard);
+        unparker.into_iter().for_each(Unparker::unpark);
+        message
+    }
+
+    fn demand(&self, whom: Whom) -> Demand<'_, T> {
         let mut guard = self.list.lock();
-        let queued = guard.queue.pop_front();
-        if guard.is_empty() || guard.waiting == Side::Receivers {
-            return match queued {
+        if guard.available() > 0 {
+            return Demand::Received(self.take(guard));
+        }
+        if self.is_rendezvous()
+            && let Some((message, unparker)) = self.meet_sender(&mut guard, whom)
+        {
+            return match message {
                 Some(message) => {
-                    let emptied = guard.queue.is_empty() && guard.queue.capacity() > KEPT;
-                    let _given_back = if emptied { mem::take(&mut guard.queue) } else { VecDeque::new() };
                     drop(guard);
+                    unparker.into_iter().for_each(Unparker::unpark);
                     Demand::Received(message)
                 }
-                None if guard.senders == 0 => Demand::Disconnected,
-                None => Demand::Empty(guard),
+                None => Demand::Met(guard, unparker),
             };
         }
-        let served = guard.notify_first_with(|state, slot| match queued {
-            // The place that has become free is the first waiting sender's.
-            Some(message) => {
-                state.queue.extend(slot.take());
-                Some(message)
+        if guard.senders == 0 { Demand::Disconnected } else { Demand::Empty(guard) }
+    }
+
+    /// With capacity 0: takes the message of the first sender that waits and is meant, or promises that one in a select
+    /// that its message will be taken.
+    pub(super) fn meet_sender(
+        &self,
+        guard: &mut Guard<'_, T>,
+        whom: Whom,
+    ) -> Option<(Option<T>, Option<Unparker>)> {
+        guard.serve_first(SENDERS, whom, Outcome::Served, |state, slot| match slot {
+            Some(slot) => slot.take(),
+            None => {
+                state.sending += 1;
+                None
             }
-            None => slot.take(),
-        });
-        drop(guard);
-        let (message, unparker) = served.expect("the list was not empty");
-        unparker.unpark();
-        Demand::Received(message.expect("a waiting sender's slot holds its message"))
+        })
     }
 
     #[cold]
     #[track_caller]
     fn wait_to_send(
         &self,
-        mut guard: Guard<'_, T>,
+        guard: Guard<'_, T>,
         message: T,
         deadline: Option<Instant>,
     ) -> Result<(), SendTimeoutError<T>> {
-        let reason = match self.capacity {
-            Some(0) => WaitReason::ChannelRendezvous,
-            _ => WaitReason::ChannelSend,
-        };
+        let reason =
+            if self.is_rendezvous() { WaitReason::ChannelRendezvous } else { WaitReason::ChannelSend };
         let wait = Wait::new(reason).object(self).until(deadline).fallible();
-        guard.waiting = Side::Senders;
+        let tell = self.teller(&guard);
         let Left { interrupt, slot, guard } =
-            match self.list.wait_with(guard, &wait, Some(message), Place::Last) {
+            match self.list.wait_in(SENDERS, guard, &wait, Some(message), tell) {
                 Ok(None) => return Ok(()),
                 Ok(Some(message)) => return Err(SendTimeoutError::Disconnected(message)),
                 Err(left) => left,
@@ -245,15 +370,19 @@ impl<T> Exchange<T> {
 
     #[cold]
     #[track_caller]
-    fn wait_to_receive(
-        &self,
-        mut guard: Guard<'_, T>,
-        deadline: Option<Instant>,
-    ) -> Result<T, RecvTimeoutError> {
+    fn wait_to_receive(&self, guard: Guard<'_, T>, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
         let wait = Wait::new(WaitReason::ChannelReceive).object(self).until(deadline).fallible();
-        guard.waiting = Side::Receivers;
-        let Left { interrupt, guard, .. } = match self.list.wait_with(guard, &wait, None, Place::Last) {
-            Ok(message) => return message.ok_or(RecvTimeoutError::Disconnected),
+        if self.is_rendezvous() && !park::may_wait() {
+            // Once it is held by a sender it could not refuse to switch any more.
+            drop(guard);
+            park::assert_may_wait(WaitReason::ChannelReceive);
+            return self.receive(|| deadline);
+        }
+        let tell = self.teller(&guard);
+        let Left { interrupt, guard, .. } = match self.list.wait_in(RECEIVERS, guard, &wait, None, tell) {
+            Ok(Some(message)) => return Ok(message),
+            // The senders are gone; or the one that it had met has gone without sending.
+            Ok(None) => return self.receive(|| deadline),
             Err(left) => left,
         };
         drop(guard);
@@ -261,5 +390,26 @@ impl<T> Exchange<T> {
             Interrupted::TimedOut => RecvTimeoutError::Timeout,
             Interrupted::Cancelled => RecvTimeoutError::Disconnected,
         })
+    }
+
+    /// Who waits where both sides have to meet makes the other side ready: tells those who want to know, once the caller is
+    /// on the list. Who wants to know later looks for himself.
+    fn teller(&self, guard: &Guard<'_, T>) -> impl FnOnce() + use<'_, T> {
+        let watched = self.is_rendezvous() && guard.len_of(WATCHERS) > 0;
+        move || {
+            if watched {
+                self.tell(self.list.lock());
+            }
+        }
+    }
+
+    /// Waits for the message of a sender that has been chosen, and is to be unparked. `None`: it has gone without sending.
+    #[cold]
+    #[track_caller]
+    pub(super) fn wait_for_met(&self, guard: Guard<'_, T>, sender: Option<Unparker>) -> Option<T> {
+        // The sender counts on it.
+        let wait = Wait::new(WaitReason::ChannelReceive).object(self).uncancellable();
+        let unpark = || sender.into_iter().for_each(Unparker::unpark);
+        self.list.wait_in(MET, guard, &wait, None, unpark).ok().flatten()
     }
 }

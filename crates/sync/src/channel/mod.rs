@@ -21,8 +21,15 @@
 //! A task that waits while it unwinds (a destructor that sends), and a cancelled one where `panic = "abort"` forbids
 //! unwinding, hears of it as an error instead: the one that means "disconnected".
 //!
-//! # Not here
-//! `select!`, `after`, `tick` and `never`.
+//! # Several at once
+//! [`select!`](macro@select) waits for the first of several operations that can be done; [`Select`] does so for a list that is made at
+//! run time. [`after`], [`at`] and [`tick`] are receivers that time sends to, and [`never`] is one that nobody sends to.
+//!
+//! # Where this differs from crossbeam-channel
+//! - In a `no_suspend` region [`Receiver::try_recv`] does not meet a sender that waits in a select, in a channel without
+//!   capacity: it would have to wait for the message.
+//! - A [`SelectedOperation`] that is dropped gives back what it had been promised, before it panics.
+//! - [`tick`] never loses a tick to a receive that was interrupted.
 //!
 //! # Examples
 //! ```
@@ -39,16 +46,31 @@
 
 use std::sync::Arc;
 
+mod begun;
 mod error;
 mod exchange;
 mod iterator;
+mod operation;
 mod receiver;
+mod select;
+mod select_macro;
 mod sender;
+mod timer;
 
-pub use self::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+pub use self::error::{
+    ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError, SendTimeoutError,
+    TryReadyError, TryRecvError, TrySelectError, TrySendError,
+};
 pub use self::iterator::{IntoIter, Iter, TryIter};
+pub use self::operation::SelectedOperation;
 pub use self::receiver::Receiver;
+pub use self::select::Select;
 pub use self::sender::Sender;
+pub use self::timer::{after, at, never, tick};
+pub use crate::{select, select_biased};
+
+#[doc(hidden)]
+pub use self::operation::internal;
 
 use self::exchange::Exchange;
 

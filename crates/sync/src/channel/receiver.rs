@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use super::exchange::{Exchange, Side};
 use super::iterator::{IntoIter, Iter, TryIter};
+use super::operation::{Begun, Operation};
+use super::timer::{Timer, wait_in_vain};
 use crate::clock;
+use crate::wait_list::Selecting;
 
 /// The receiving side of a channel. Clones share its messages: each goes to one of them.
 ///
@@ -22,12 +25,26 @@ use crate::clock;
 /// assert!(receiver.is_empty());
 /// ```
 pub struct Receiver<T> {
-    exchange: Arc<Exchange<T>>,
+    flavor: Flavor<T>,
+}
+
+/// Who sends.
+enum Flavor<T> {
+    /// Senders.
+    Exchange(Arc<Exchange<T>>),
+    /// Time; and how its message is made from the moment. (Its messages are moments: `T` is `Instant` here.)
+    Timer(Arc<Timer>, fn(Instant) -> T),
+    /// Nobody.
+    Never,
 }
 
 impl<T> Receiver<T> {
     pub(super) fn first(exchange: Arc<Exchange<T>>) -> Self {
-        Self { exchange }
+        Self { flavor: Flavor::Exchange(exchange) }
+    }
+
+    pub(super) fn of_nobody() -> Self {
+        Self { flavor: Flavor::Never }
     }
 
     /// Receives a message; waits while there is none.
@@ -52,13 +69,17 @@ impl<T> Receiver<T> {
     /// ```
     #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
-        self.exchange.receive(|| None).map_err(|_| RecvError)
+        self.receive(|| None).map_err(|_| RecvError)
     }
 
     /// Receives a message if there is one; in a channel without capacity, if a sender waits.
     ///
     /// # Errors
     /// [`TryRecvError`] if there is none.
+    ///
+    /// # Waits
+    /// Only if the sender waits in a [select](macro@super::select), in a channel without capacity: for its message, which it
+    /// makes when it is chosen. A cancellation waits as long. In a `no_suspend` region such a sender is not met.
     ///
     /// # Examples
     /// ```
@@ -71,8 +92,13 @@ impl<T> Receiver<T> {
     /// assert_eq!(receiver.try_recv(), Ok(1));
     /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
     /// ```
+    #[track_caller]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.exchange.try_receive()
+        match &self.flavor {
+            Flavor::Exchange(exchange) => exchange.try_receive(),
+            Flavor::Timer(timer, message) => timer.take().map(message).ok_or(TryRecvError::Empty),
+            Flavor::Never => Err(TryRecvError::Empty),
+        }
     }
 
     /// As [`recv`](Self::recv), for at most `timeout`.
@@ -96,7 +122,7 @@ impl<T> Receiver<T> {
     /// ```
     #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        self.exchange.receive(|| clock::after(timeout))
+        self.receive(|| clock::after(timeout))
     }
 
     /// As [`recv`](Self::recv), until `deadline` at most.
@@ -123,7 +149,16 @@ impl<T> Receiver<T> {
     /// ```
     #[track_caller]
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
-        self.exchange.receive(|| Some(deadline))
+        self.receive(|| Some(deadline))
+    }
+
+    #[track_caller]
+    fn receive(&self, deadline: impl FnOnce() -> Option<Instant>) -> Result<T, RecvTimeoutError> {
+        match &self.flavor {
+            Flavor::Exchange(exchange) => exchange.receive(deadline),
+            Flavor::Timer(timer, message) => timer.receive(deadline()).map(message),
+            Flavor::Never => wait_in_vain(deadline()),
+        }
     }
 
     /// The messages as they come, until all senders are gone.
@@ -143,7 +178,10 @@ impl<T> Receiver<T> {
         Iter::new(self)
     }
 
-    /// The messages that are there now. Never waits.
+    /// The messages that are there now.
+    ///
+    /// # Waits
+    /// As [`try_recv`](Self::try_recv).
     ///
     /// # Examples
     /// ```
@@ -166,38 +204,124 @@ impl<T> Receiver<T> {
     /// Whether the channel has no room; without capacity it never has.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.exchange.is_full()
+        match &self.flavor {
+            Flavor::Exchange(exchange) => exchange.is_full(),
+            Flavor::Timer(timer, _) => timer.is_due(),
+            Flavor::Never => true,
+        }
     }
 
     /// How many messages are in the channel. Those of senders that wait for room are not.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.exchange.len()
+        match &self.flavor {
+            Flavor::Exchange(exchange) => exchange.len(),
+            Flavor::Timer(timer, _) => usize::from(timer.is_due()),
+            Flavor::Never => 0,
+        }
     }
 
     /// How many messages the channel has room for; `None` if it is unbounded.
     #[must_use]
     pub fn capacity(&self) -> Option<usize> {
-        self.exchange.capacity()
+        match &self.flavor {
+            Flavor::Exchange(exchange) => exchange.capacity(),
+            Flavor::Timer(..) => Some(1),
+            Flavor::Never => Some(0),
+        }
     }
 
     /// Whether both receive from the same senders.
     #[must_use]
     pub fn same_channel(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.exchange, &other.exchange)
+        match (&self.flavor, &other.flavor) {
+            (Flavor::Exchange(this), Flavor::Exchange(other)) => Arc::ptr_eq(this, other),
+            (Flavor::Timer(this, _), Flavor::Timer(other, _)) => Arc::ptr_eq(this, other),
+            (Flavor::Never, Flavor::Never) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Receiver<Instant> {
+    pub(super) fn of_time(timer: Timer) -> Self {
+        Self { flavor: Flavor::Timer(Arc::new(timer), |moment| moment) }
+    }
+}
+
+impl<T> Operation for Receiver<T> {
+    fn begin(&self) -> Option<Begun> {
+        match &self.flavor {
+            Flavor::Exchange(exchange) => exchange.begin_receive().map(Begun::Promised),
+            Flavor::Timer(timer, _) => timer.take().map(Begun::At),
+            Flavor::Never => None,
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        match &self.flavor {
+            Flavor::Exchange(exchange) => exchange.is_receive_ready(),
+            Flavor::Timer(timer, _) => timer.is_due(),
+            Flavor::Never => false,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.flavor {
+            Flavor::Timer(timer, _) => timer.next(),
+            Flavor::Exchange(_) | Flavor::Never => None,
+        }
+    }
+
+    fn enlist<'a>(&'a self, selecting: &Selecting<'a>, index: usize, watch: bool) -> bool {
+        match &self.flavor {
+            Flavor::Exchange(exchange) => exchange.enlist_receiver(selecting, index, watch),
+            Flavor::Timer(timer, _) => {
+                selecting.show(index, Arc::as_ptr(timer).addr());
+                !timer.is_due()
+            }
+            Flavor::Never => true,
+        }
+    }
+
+    fn release(&self, begun: Begun) {
+        if let (Flavor::Exchange(exchange), Begun::Promised(outcome)) = (&self.flavor, begun) {
+            exchange.release_receive(outcome);
+        }
+    }
+}
+
+impl<T> Receiver<T> {
+    /// Ends what [`begin`](Operation::begin) has begun.
+    #[track_caller]
+    pub(super) fn end(&self, begun: Begun) -> Result<T, RecvError> {
+        match (&self.flavor, begun) {
+            (Flavor::Exchange(exchange), Begun::Promised(outcome)) => exchange.end_receive(outcome),
+            (Flavor::Timer(_, message), Begun::At(moment)) => Ok(message(moment)),
+            _ => unreachable!("begun by a receiver of this flavor"),
+        }
     }
 }
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        self.exchange.enter(Side::Receivers);
-        Self { exchange: self.exchange.clone() }
+        let flavor = match &self.flavor {
+            Flavor::Exchange(exchange) => {
+                exchange.enter(Side::Receivers);
+                Flavor::Exchange(exchange.clone())
+            }
+            Flavor::Timer(timer, message) => Flavor::Timer(timer.clone(), *message),
+            Flavor::Never => Flavor::Never,
+        };
+        Self { flavor }
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        self.exchange.leave(Side::Receivers);
+        if let Flavor::Exchange(exchange) = &self.flavor {
+            exchange.leave(Side::Receivers);
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::error::{SendError, SendTimeoutError, TrySendError};
 use super::exchange::{Exchange, Side};
+use super::operation::{Begun, Operation};
 use crate::clock;
+use crate::wait_list::Selecting;
 
 /// The sending side of a channel. Clones send to the same receivers.
 ///
@@ -151,6 +153,53 @@ impl<T> Sender<T> {
     #[must_use]
     pub fn same_channel(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.exchange, &other.exchange)
+    }
+}
+
+/// What `oneshot` needs beyond crossbeam's interface.
+impl<T> Sender<T> {
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.exchange.is_abandoned()
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_abandoned(&self) {
+        self.exchange.wait_abandoned();
+    }
+}
+
+impl<T> Operation for Sender<T> {
+    fn begin(&self) -> Option<Begun> {
+        self.exchange.begin_send().map(Begun::Promised)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.exchange.is_send_ready()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn enlist<'a>(&'a self, selecting: &Selecting<'a>, index: usize, watch: bool) -> bool {
+        self.exchange.enlist_sender(selecting, index, watch)
+    }
+
+    fn release(&self, begun: Begun) {
+        if let Begun::Promised(outcome) = begun {
+            self.exchange.release_send(outcome);
+        }
+    }
+}
+
+impl<T> Sender<T> {
+    /// Ends what [`begin`](Operation::begin) has begun.
+    #[track_caller]
+    pub(super) fn end(&self, begun: Begun, message: T) -> Result<(), SendError<T>> {
+        match begun {
+            Begun::Promised(outcome) => self.exchange.end_send(outcome, message),
+            Begun::At(_) => unreachable!("begun by a sender"),
+        }
     }
 }
 

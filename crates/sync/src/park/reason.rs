@@ -41,6 +41,11 @@ pub enum WaitReason {
     OnceWait,
     Park,
     Kernel,
+    Select,
+    ChannelClosed,
+    WatchChange,
+    BroadcastSend,
+    BroadcastReceive,
 }
 
 impl WaitReason {
@@ -77,6 +82,11 @@ impl WaitReason {
         Self::OnceWait,
         Self::Park,
         Self::Kernel,
+        Self::Select,
+        Self::ChannelClosed,
+        Self::WatchChange,
+        Self::BroadcastSend,
+        Self::BroadcastReceive,
     ];
 
     pub(super) fn from_u8(value: u8) -> Option<Self> {
@@ -119,6 +129,11 @@ impl WaitReason {
             Self::OnceWait => "waiting for an initialization",
             Self::Park => "parked",
             Self::Kernel => "sleeping in the kernel",
+            Self::Select => "selecting among channels",
+            Self::ChannelClosed => "waiting for the receivers of a channel to go",
+            Self::WatchChange => "waiting for a new value",
+            Self::BroadcastSend => "broadcasting to slow receivers",
+            Self::BroadcastReceive => "receiving from a broadcast",
         }
     }
 }

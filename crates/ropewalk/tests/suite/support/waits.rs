@@ -2,10 +2,10 @@
 
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 
-use ropewalk::channel::{bounded, unbounded};
+use ropewalk::channel::{bounded, never, select, unbounded};
 use ropewalk::io::pipe;
 use ropewalk::net::TcpStream;
-use ropewalk::sync::{Barrier, Condvar, Latch, Mutex, OnceLock, RwLock, Semaphore};
+use ropewalk::sync::{Barrier, Condvar, Latch, Mutex, OnceLock, RwLock, Semaphore, broadcast, watch};
 use ropewalk::{coroutine, scope, thread, timeout};
 
 use super::net::{Congested, listener, pair};
@@ -16,7 +16,7 @@ use super::{LONG, Plan, Spot};
 pub(crate) type WaitForEver = fn(&Spot);
 
 /// Every one, with its name.
-pub(crate) const WAITS: [(&str, WaitForEver); 31] = [
+pub(crate) const WAITS: [(&str, WaitForEver); 35] = [
     ("sleep", sleep),
     ("sleep_until", sleep_until),
     ("join a coroutine", join_coroutine),
@@ -28,6 +28,10 @@ pub(crate) const WAITS: [(&str, WaitForEver); 31] = [
     ("send to a full channel", send),
     ("send with a limit", send_timeout),
     ("rendezvous", rendezvous),
+    ("select", select_one),
+    ("select with a limit", select_timeout),
+    ("wait for a new value", watch_change),
+    ("receive what all receive", receive_broadcast),
     ("lock", lock),
     ("wait for a condition", condition),
     ("wait for a condition with a limit", condition_timeout),
@@ -114,6 +118,37 @@ fn rendezvous(spot: &Spot) {
     let (sender, _receiver) = bounded(0);
     spot.mark();
     let _ = sender.send(1);
+}
+
+fn select_one(spot: &Spot) {
+    let ((full, _receiver), (_sender, empty)) = (bounded(0), bounded::<u8>(1));
+    spot.mark();
+    select! {
+        recv(empty) -> _ => {}
+        send(full, ()) -> _ => {}
+    }
+}
+
+fn select_timeout(spot: &Spot) {
+    let (_sender, empty) = unbounded::<u8>();
+    spot.mark();
+    select! {
+        recv(empty) -> _ => {}
+        recv(never::<u8>()) -> _ => {}
+        default(LONG) => {}
+    }
+}
+
+fn watch_change(spot: &Spot) {
+    let (_sender, mut receiver) = watch::channel(0);
+    spot.mark();
+    let _ = receiver.changed();
+}
+
+fn receive_broadcast(spot: &Spot) {
+    let (_sender, mut receiver) = broadcast::channel::<u8>(1);
+    spot.mark();
+    let _ = receiver.recv();
 }
 
 fn lock(spot: &Spot) {
