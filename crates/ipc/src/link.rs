@@ -215,6 +215,12 @@ impl Link {
         Ok(Some(message))
     }
 
+    /// Has the driver of whoever waits next watch the link, instead of the one that does: for a link that is passed on to a
+    /// task of another worker, which would be woken by way of the first one's. Nobody may wait meanwhile.
+    pub fn pass_on(&self) {
+        self.source.forget(self.socket.as_fd());
+    }
+
     /// Ends the conversation: the other end sees the end once it has taken what was sent to it, and this one at once.
     pub fn shut(&self) {
         // It fails only where there is nothing to shut any more.

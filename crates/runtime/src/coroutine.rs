@@ -164,6 +164,7 @@ pub(crate) fn spawn_service<F>(name: &str, f: F) -> io::Result<JoinHandle<()>>
 where
     F: FnOnce() + Send + 'static,
 {
+    park::check_original()?;
     let shared = current_or_global()?;
     let birth = spawn::birth(Some(name.into()), shared.clone(), false);
     // SAFETY: `F` is 'static and Send.

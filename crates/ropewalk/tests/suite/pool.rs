@@ -12,7 +12,7 @@ use ropewalk::{JoinError, JoinHandle, blocking, coroutine, thread, timeout};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::process::{assert_settles, descriptors};
-use crate::support::{LONG, Spot, guarded, on_every_plan, runtime, until};
+use crate::support::{Spot, guarded, on_every_plan, runtime, until};
 
 fn pool(size: usize) -> Pool {
     Pool::builder().size(size).build().unwrap()
@@ -260,19 +260,32 @@ fn the_deadline_is_each_tasks_own() {
 
 #[test]
 fn the_limit_of_cpu_time_is_each_tasks_own() {
-    guarded(|| {
-        fn burn(millis: u64) -> u32 {
-            let start = std::time::Instant::now();
-            while start.elapsed() < Duration::from_millis(millis) {
-                std::hint::spin_loop();
-            }
-            std::process::id()
+    use rustix::process::{Resource, getrlimit};
+
+    /// Uses so many milliseconds of CPU time: the worker, and at how many seconds it would be ended.
+    fn burn(millis: i64) -> (u32, u64) {
+        let used = || {
+            let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            // SAFETY: the kernel writes to `time` only.
+            unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+            time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+        };
+        let start = used();
+        while used() - start < millis {
+            std::hint::spin_loop();
         }
+        (std::process::id(), getrlimit(Resource::Cpu).current.unwrap())
+    }
+
+    guarded(|| {
         let process = || Ok(Builder::new().cpu_time(Duration::from_secs(1)));
         let pool = Pool::builder().size(1).process(process).build().unwrap();
-        let workers: HashSet<_> = (0..5).map(|_| pool.call(burn, 400).unwrap()).collect();
-        assert_eq!(workers.len(), 1, "none had more than a second, all of them had");
-        assert_eq!(exit_of(pool.call(burn, LONG.as_millis() as u64)), Exit::OutOfCpuTime);
+        let (worker, first) = pool.call(burn, 700).unwrap();
+        let (same, second) = pool.call(burn, 400).unwrap();
+        let (still, third) = pool.call(burn, 0).unwrap();
+        assert_eq!((same, still), (worker, worker), "none had more than a second, all of them had");
+        assert_eq!(first, 2, "rounded up");
+        assert!(second >= first && third > first, "{first}, {second}, {third}");
     });
 }
 

@@ -91,8 +91,9 @@ impl Crew {
     /// Unwinds a cancelled task.
     pub(super) fn hire(&self, place: Place) -> Hired {
         let mut state = self.state.lock();
-        if let Some(worker) = state.idle.pop() {
-            return Ok(worker);
+        let near = state.idle.iter().rposition(|worker| worker.is_at_home());
+        if let Some(place) = near.or(state.idle.len().checked_sub(1)) {
+            return Ok(state.idle.remove(place));
         }
         if state.keepers == 0 {
             return Err(ended());

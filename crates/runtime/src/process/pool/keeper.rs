@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use ropewalk_ipc::link::Link;
 use ropewalk_sync::clock;
+use ropewalk_sync::park;
 use ropewalk_sys::process::{Signal, Status};
 
 use super::crew::Crew;
@@ -47,7 +48,8 @@ pub(super) fn keep(crew: &Arc<Crew>) {
 
     let _leave = Leave(crew);
     let mut attempt = 0;
-    while !crew.is_closing() {
+    // Where nothing unwinds (`panic = "abort"`) a cancelled keeper hears of it only here and by errors.
+    while !crew.is_closing() && !park::current(|keeper, _| keeper.is_cancelled()) {
         match start(crew) {
             Ok(worker) => {
                 attempt = 0;
@@ -120,7 +122,7 @@ fn greet(link: &Link, setup: Setup) -> io::Result<()> {
 fn tend(crew: &Crew, worker: &Arc<Worker>) {
     let mut tending = Tending::new(worker.lives_until(crew.settings.age));
     let waited = catch_unwind(AssertUnwindSafe(|| tending.wait(worker, Some(crew))));
-    let status = if waited.is_ok() { tending.reap(worker) } else { tending.terminate(worker) };
+    let status = if matches!(waited, Ok(true)) { tending.reap(worker) } else { tending.terminate(worker) };
     crew.left(worker);
     // Somebody else may hold its end of the link open, such as a process that it forked.
     worker.link.shut_receiving();
@@ -151,9 +153,9 @@ impl Tending {
         Self { stage: Stage::Kept, deadline }
     }
 
-    /// Waits until the worker has ended, be it that it has to be killed. A worker of `crew` that is too old is retired
-    /// when it has nothing to do.
-    fn wait(&mut self, worker: &Arc<Worker>, crew: Option<&Crew>) {
+    /// Waits until the worker has ended, be it that it has to be killed: `false` if it has not. A worker of `crew` that is
+    /// too old is retired when it has nothing to do.
+    fn wait(&mut self, worker: &Arc<Worker>, crew: Option<&Crew>) -> bool {
         loop {
             let stage = self.stage;
             let news = || match worker.ordered() {
@@ -162,8 +164,9 @@ impl Tending {
                 _ => None,
             };
             let next = match worker.charge.wait_ended(self.deadline, news) {
-                Ok(None) => return,
+                Ok(None) => return true,
                 Ok(Some(next)) => next,
+                Err(late) if late.kind() != io::ErrorKind::WouldBlock => return false,
                 Err(_late) => match stage {
                     Stage::Kept => {
                         self.deadline = None;
@@ -174,7 +177,7 @@ impl Tending {
                     }
                     Stage::Retiring | Stage::Terminating => Stage::Killed,
                     // The kernel is stuck: nobody can do more.
-                    Stage::Killed => return,
+                    Stage::Killed => return false,
                 },
             };
             self.enter(next, worker);

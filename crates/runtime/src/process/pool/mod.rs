@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use ropewalk_ipc::link::{DESCRIPTORS_MAX, MESSAGE_MAX, Message};
 use ropewalk_ipc::message::decode;
+use ropewalk_sync::park;
 use ropewalk_sync::wait_list::Place;
 use ropewalk_sys::limits;
 use serde::Serialize;
@@ -254,6 +255,7 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
+        park::check_original()?;
         let call = Entry::of(f)?.call_with(&argument)?;
         // A worker that is sent half a message is of no use any more: what is too large goes to none.
         if call.bytes.len() > MESSAGE_MAX || call.descriptors.len() > DESCRIPTORS_MAX {
@@ -291,6 +293,7 @@ fn perform<R: DeserializeOwned>(mut ticket: Ticket, call: &Message) -> Result<R,
     let result = loop {
         let worker = ticket.crew().hire(place).map_err(Ended::NotStarted)?;
         ticket.served();
+        worker.bring_home();
         if let Some(result) = converse(&ticket, &worker, call) {
             break result;
         }

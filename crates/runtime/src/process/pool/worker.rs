@@ -11,12 +11,17 @@ use std::time::{Duration, Instant};
 
 use ropewalk_ipc::link::Link;
 use ropewalk_sync::clock;
-use ropewalk_sync::park::{Wait, WaitReason};
+use ropewalk_sync::park::{self, Wait, WaitReason};
 use ropewalk_sync::wait_list::WaitList;
 use ropewalk_sys::process::Status;
 
 use crate::process::charge::{Charge, EXIT_LIMIT, KILL_LIMIT};
 use crate::timeout;
+
+/// Which worker of which runtime the calling task is a coroutine of; 0 for a thread.
+fn own_home() -> u32 {
+    park::current(|task, _| task.home())
+}
 
 /// What a worker's keeper is to do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +43,8 @@ pub(super) struct Worker {
     pub(super) kill_deadline: Duration,
     born: Instant,
     calls: AtomicU32,
+    /// The worker of the runtime whose driver watches the link, if a coroutine has waited for it.
+    home: AtomicU32,
     order: AtomicU8,
     /// The keeper has seen the end; set under the crew's lock.
     pub(super) gone: AtomicBool,
@@ -59,6 +66,7 @@ impl Worker {
             kill_deadline,
             born: clock::now(),
             calls: AtomicU32::new(0),
+            home: AtomicU32::new(own_home()),
             order: AtomicU8::new(Order::Keep as u8),
             gone: AtomicBool::new(false),
             ended: WaitList::new(None),
@@ -69,6 +77,19 @@ impl Worker {
     pub(super) fn count_call(&self) -> u32 {
         // Relaxed: one task at a time has the worker, and passes it on under the crew's lock.
         self.calls.fetch_add(1, Relaxed) + 1
+    }
+
+    /// Whether the task that calls waits for it where the one before did.
+    pub(super) fn is_at_home(&self) -> bool {
+        self.home.load(Relaxed) == own_home()
+    }
+
+    /// Makes it the calling task's: its answers wake that, and no other worker of the runtime first.
+    pub(super) fn bring_home(&self) {
+        let home = own_home();
+        if self.home.swap(home, Relaxed) != home {
+            self.link.pass_on();
+        }
     }
 
     /// Until when it may live.
