@@ -26,7 +26,7 @@ fn sum(numbers: Vec<u32>) -> u64 {
 }
 
 fn fail(index: usize) {
-    let numbers = vec![1, 2, 3];
+    let numbers = [1, 2, 3];
     black_box(numbers[index]);
 }
 

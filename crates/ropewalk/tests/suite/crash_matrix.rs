@@ -17,8 +17,9 @@ use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::support::child::{Child, case, on_every_driver_alone, test_name};
+use crate::support::plan::driver_named;
 use crate::support::process::{assert_settles, children, descriptors};
-use crate::support::{LONG, PLANS, Plan, guarded, until};
+use crate::support::{LONG, PLANS, Plan, drivers, guarded, on_driver, until};
 
 /// A way to go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +60,7 @@ fn go_wrong(way: Way) {
 
 /// A process that says nothing while it dies, and leaves no core dump, which the test's own process has forbidden.
 fn sacrifice(way: Way) -> process::Builder {
-    let quiet = process::Builder::new().stderr(process::Stdio::null());
+    let quiet = process::Builder::new().stderr(process::Stdio::null()).env("RUST_BACKTRACE", "0");
     if way == Way::Memory { quiet.memory(MEMORY) } else { quiet }
 }
 
@@ -103,42 +104,48 @@ fn assert_exit(way: Way, error: &JoinError) {
     assert!(expected.iter().any(|expected| expected.as_raw() == signal), "{way:?}: {error}");
 }
 
+/// Runs each cell on each driver, with a watchdog of its own: a busy machine takes its time over the backtrace of a panic.
+fn on_every_driver_each(test: &'static str, cells: &[(Plan, Way)], cell: fn(Plan, Way)) {
+    match case() {
+        Some(driver) => {
+            for &(plan, way) in cells {
+                on_driver(driver_named(&driver), move || cell(plan, way));
+            }
+        }
+        None => {
+            drivers().iter().for_each(|driver| Child::new(test, driver.to_string()).run().assert_success())
+        }
+    }
+}
+
 #[test]
 fn a_coroutine_or_a_thread_that_panics_dies_alone_and_one_that_crashes_takes_the_program_along() {
-    on_every_driver_alone(test_name!(), |_| {
-        for plan in PLANS {
-            for way in WAYS {
-                let ended = sacrifice(way).spawn(program, (plan == Plan::Thread, way)).unwrap().join();
-                match (way, ended) {
-                    (Way::Panic, Ok(Told { is_panic, text, neighbour })) => {
-                        assert!(
-                            is_panic && text.contains("victim") && text.ends_with("it went wrong"),
-                            "{text}"
-                        );
-                        assert_eq!(neighbour, 42, "the neighbour goes on");
-                    }
-                    (_, Ok(told)) => panic!("{plan:?}, {way:?}: the program goes on: {told:?}"),
-                    (Way::Panic, Err(error)) => panic!("{plan:?}: the program has died: {error}"),
-                    (_, Err(error)) => assert_exit(way, &error),
-                }
+    let cells: Vec<_> = PLANS.iter().flat_map(|plan| WAYS.map(|way| (*plan, way))).collect();
+    on_every_driver_each(test_name!(), &cells, |plan, way| {
+        let ended = sacrifice(way).spawn(program, (plan == Plan::Thread, way)).unwrap().join();
+        match (way, ended) {
+            (Way::Panic, Ok(Told { is_panic, text, neighbour })) => {
+                assert!(is_panic && text.contains("victim") && text.ends_with("it went wrong"), "{text}");
+                assert_eq!(neighbour, 42, "the neighbour goes on");
             }
+            (_, Ok(told)) => panic!("{plan:?}, {way:?}: the program goes on: {told:?}"),
+            (Way::Panic, Err(error)) => panic!("{plan:?}: the program has died: {error}"),
+            (_, Err(error)) => assert_exit(way, &error),
         }
     });
 }
 
 #[test]
 fn a_process_dies_alone_of_everything() {
-    on_every_driver_alone(test_name!(), |_| {
+    let cells: Vec<_> = PLANS.iter().flat_map(|plan| WAYS.map(|way| (*plan, way))).collect();
+    on_every_driver_each(test_name!(), &cells, |neighbours_plan, way| {
         let (question, asked) = channel::bounded::<u32>(0);
-        let neighbour = coroutine::spawn(move || asked.into_iter().count());
-        for way in WAYS {
-            let error = sacrifice(way).spawn(go_wrong, way).unwrap().join().unwrap_err();
-            assert_exit(way, &error);
-            assert_eq!(error.is_panic(), way == Way::Panic);
-            question.send(1).expect("the neighbour goes on");
-        }
-        drop(question);
-        assert_eq!(neighbour.join().unwrap(), WAYS.len());
+        let neighbour = neighbours_plan.spawn(move || asked.recv().unwrap() + 1);
+        let error = sacrifice(way).spawn(go_wrong, way).unwrap().join().unwrap_err();
+        assert_exit(way, &error);
+        assert_eq!(error.is_panic(), way == Way::Panic);
+        question.send(41).expect("the neighbour goes on");
+        assert_eq!(neighbour.join().unwrap(), 42);
     });
 }
 
