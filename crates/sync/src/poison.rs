@@ -41,6 +41,7 @@ impl Poison {
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self) -> bool {
         self.0.load(Relaxed)
     }
