@@ -52,7 +52,7 @@ impl Task {
         self.header()?.parent().map(TaskId)
     }
 
-    /// Gives it the permit that [`park`] waits for; nothing if it has it. Never waits.
+    /// Gives it the permit that [`park`](fn@park) waits for; nothing if it has it. Never waits.
     pub fn unpark(&self) {
         self.0.give_permit();
     }
@@ -125,7 +125,7 @@ pub fn park() {
     park::take_permit(None);
 }
 
-/// As [`park`], for `duration` at most.
+/// As [`park`](fn@park), for `duration` at most.
 ///
 /// # Waits
 /// Until it is unparked, or for that long.
