@@ -1,4 +1,4 @@
-//! The same operations on Ropewalk, tokio, may and std's threads, interleaved in one run.
+//! The same operations on Ropewalk, tokio, may, std's threads and others, interleaved in one run.
 //!
 //! `cargo run --release [ROUNDS] [WORD]` prints the median and the spread of each, and the ratio to the first one's median;
 //! with a word only the tables whose titles contain it. A contender runs on one worker where it has workers, so that no
@@ -12,6 +12,7 @@ use ropewalk::Runtime;
 
 mod generators;
 mod locks;
+mod processes;
 
 type Contender = (&'static str, fn(u64) -> Duration);
 
@@ -76,10 +77,20 @@ fn main() {
     table("generator: make, resume to its end, drop", 100_000, rounds, generators::MAKE);
     table("generator: make, resume once, drop (it unwinds)", 20_000, rounds, generators::LEAVE);
     locks::tables(rounds);
+    if wanted(PROCESSES) {
+        table(PROCESSES, 200, rounds, &processes::contenders());
+    }
+}
+
+const PROCESSES: &str = "function in a process";
+
+/// Whether the command line asks for this table.
+fn wanted(what: &str) -> bool {
+    std::env::args().nth(2).is_none_or(|word| what.contains(&word))
 }
 
 fn table(what: &str, operations: u64, rounds: usize, contenders: &[Contender]) {
-    if std::env::args().nth(2).is_some_and(|word| !what.contains(&word)) {
+    if !wanted(what) {
         return;
     }
     let mut nanos = vec![Vec::new(); contenders.len()];
