@@ -49,6 +49,7 @@ pub(crate) fn note<T>(result: Result<T, Ended>) -> Result<T, Ended> {
     if let Err(ended) = &result {
         let death = match ended {
             Ended::NotStarted(_) => Death::NotStarted,
+            Ended::Cancelled => Death::Cancelled,
             Ended::Exited(Exit::Panicked { .. }) => Death::Panicked,
             Ended::Exited(_) => Death::Exited,
         };
