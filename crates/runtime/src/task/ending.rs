@@ -51,6 +51,7 @@ pub(crate) fn note<T>(result: Result<T, Ended>) -> Result<T, Ended> {
             Ended::NotStarted(_) => Death::NotStarted,
             Ended::Exited(Exit::Panicked { .. }) => Death::Panicked,
             Ended::Exited(_) => Death::Exited,
+            Ended::Cancelled => Death::Cancelled,
         };
         with_current_header(|header| {
             if let Some(header) = header {
