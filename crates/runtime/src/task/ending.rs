@@ -52,7 +52,6 @@ pub(crate) fn note<T>(result: Result<T, Ended>) -> Result<T, Ended> {
             Ended::Cancelled => Death::Cancelled,
             Ended::Exited(Exit::Panicked { .. }) => Death::Panicked,
             Ended::Exited(_) => Death::Exited,
-            Ended::Cancelled => Death::Cancelled,
         };
         with_current_header(|header| {
             if let Some(header) = header {
