@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use ropewalk_sync::park::{self, Interrupt, Park, Unparker, Wait, WaitReason};
+use ropewalk_sync::park::{self, Interrupt, Park, Unparker, Unwind, Wait, WaitReason};
 use ropewalk_sync::wait_list::WaitList;
 
 use super::OnFailure;
@@ -34,6 +34,8 @@ pub(super) struct ScopeData {
     shields: u32,
     /// By when the block is to be over: its children inherit that.
     pub(super) deadline: Option<Instant>,
+    /// It has ended a child. The block hears of it then, too, even if it has not looked at the clock since.
+    late: AtomicBool,
 }
 
 impl ScopeData {
@@ -48,6 +50,7 @@ impl ScopeData {
             failed: AtomicBool::new(false),
             shields,
             deadline,
+            late: AtomicBool::new(false),
         }
     }
 
@@ -85,7 +88,8 @@ impl ScopeData {
         loop {
             let children = self.children.lock();
             if children.running == 0 {
-                return interrupted;
+                let late = self.late.load(Relaxed);
+                return interrupted.or_else(|| late.then_some(Interrupt::Raise(Unwind::Elapsed)));
             }
             let mut wait = Wait::new(WaitReason::ScopeEnd).object(self);
             if interrupted.is_some() {
@@ -131,15 +135,14 @@ impl Owner for ScopeData {
     fn began(&self) {}
 
     fn ended(&self, slot: u32, failure: Option<Failure>) {
-        if let Some(failure) = failure {
-            match self.on_failure {
-                OnFailure::Isolate => {
-                    if failure == Failure::Panicked {
-                        tracing::error!("a task of a scope panicked; the others go on");
-                    }
-                }
-                OnFailure::Cancel => self.fail(|| ()),
+        match (failure, self.on_failure) {
+            // Relaxed: it is seen after the lock of the children, like all that a child has done.
+            (Some(Failure::Elapsed), _) => self.late.store(true, Relaxed),
+            (Some(Failure::Panicked), OnFailure::Isolate) => {
+                tracing::error!("a task of a scope panicked; the others go on");
             }
+            (Some(_), OnFailure::Cancel) => self.fail(|| ()),
+            (None | Some(Failure::Cancelled), _) => {}
         }
         let mut children = self.children.lock();
         children.slots[slot as usize] = None;

@@ -237,7 +237,8 @@ impl thread::Builder {
 }
 
 /// Runs `f`, which may start coroutines that borrow from outside of it, and waits until all of them have ended. The
-/// first that fails cancels the others. Inside a [`timeout`](fn@crate::timeout) the children inherit the deadline.
+/// first that fails cancels the others. Inside a [`timeout`](fn@crate::timeout) the children inherit the deadline, and if
+/// it ends one of them the scope unwinds to that timeout.
 ///
 /// ```
 /// use ropewalk_runtime::scope;

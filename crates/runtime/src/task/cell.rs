@@ -70,10 +70,10 @@ impl<P: Plan, F: FnOnce() -> T, T> Cell<P, F, T> {
             Ok(Some(value)) => Ok(value),
             Ok(None) => Err(self.error(JoinError::cancelled)),
             Err(payload) => Err(match Unwind::from_payload(&*payload) {
-                // Of the deadline that it has from its scope, which has the same: it hears of it from there.
+                // Of the deadline that it has from its scope.
                 Some(Unwind::Elapsed) => {
                     let error = self.error(JoinError::cancelled);
-                    return self.finish_as(Err(error), None);
+                    return self.finish_as(Err(error), Some(Failure::Elapsed));
                 }
                 Some(_) => self.error(JoinError::cancelled),
                 None => self.error(|id, name| JoinError::panicked(id, name, payload)),

@@ -51,6 +51,8 @@ pub(crate) trait Owner: Send + Sync {
 pub(crate) enum Failure {
     Panicked,
     Cancelled,
+    /// The deadline has passed that it has from its scope.
+    Elapsed,
 }
 
 /// What a task is given at its birth.
