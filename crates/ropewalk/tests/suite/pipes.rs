@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use ropewalk::inspect::State;
 use ropewalk::io::{PipeReader, PipeWriter, pipe};
 use ropewalk::{Runtime, coroutine, process, timeout};
 
@@ -296,15 +297,8 @@ fn a_foreign_program_gets_a_blocking_end_while_a_coroutine_waits_at_the_same() {
             let (reader, mut writer) = pipe().unwrap();
             let (mut output, childs) = pipe().unwrap();
             let shared = reader.try_clone().unwrap();
-            let spot = Spot::new();
-            let rival = coroutine::spawn({
-                let spot = spot.clone();
-                move || {
-                    spot.mark();
-                    (&shared).read(&mut [0; 1]).map(drop)
-                }
-            });
-            spot.wait_asleep();
+            let rival = coroutine::spawn(move || (&shared).read(&mut [0; 1]).map(drop));
+            until(|| matches!(rival.task().state(), State::Blocked(_)));
             let mut cat =
                 std::process::Command::new("cat").stdin(reader).stdout(childs).spawn().expect("there is cat");
             // It has found nothing, and waits; or it has failed.
