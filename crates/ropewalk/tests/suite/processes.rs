@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::child::{Child, case, test_name};
 use crate::support::net::listener;
-use crate::support::process::{assert_settles, descriptors};
 use crate::support::{LONG, guarded, on_every_plan, runtime};
 
 fn fib(n: u32) -> u64 {
@@ -426,31 +425,6 @@ fn a_process_may_run_coroutines_and_processes_of_its_own() {
         );
         assert_eq!(sum.unwrap().join().unwrap(), 55 + 4950);
     });
-}
-
-#[test]
-fn nothing_is_left_behind() {
-    guarded(|| {
-        assert_eq!(process::spawn(fib, 1).unwrap().join().unwrap(), 1);
-        let before = descriptors();
-        for _ in 0..4 {
-            let handles: Vec<_> = (0..16).map(|n| process::spawn(fib, n).unwrap()).collect();
-            assert!(handles.into_iter().all(|handle| handle.join().is_ok()));
-        }
-        assert_settles(descriptors, before, "descriptors");
-        assert_eq!(zombies(), 0);
-    });
-}
-
-/// How many children of this process have ended and were not reaped.
-fn zombies() -> usize {
-    let own = std::process::id().to_string();
-    let children = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        let stat = std::fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
-        let mut fields = stat.rsplit(')').next()?.split_whitespace().map(str::to_owned);
-        Some((fields.next()?, fields.next()?))
-    });
-    children.filter(|(state, parent)| state == "Z" && *parent == own).count()
 }
 
 #[test]
