@@ -1,6 +1,6 @@
 //! One message from one task to another: the answer to a request, say.
 //!
-//! A thin face over a [channel](crate::channel) with room for one, with tokio's names (`tokio::sync::oneshot`): both sides are
+//! A thin face over a [`channel`](mod@crate::channel) with room for one, with tokio's names (`tokio::sync::oneshot`): both sides are
 //! consumed by what they do, so there can be no second message. Sending never waits.
 
 use std::fmt;

@@ -23,7 +23,7 @@
 //!
 //! # Several at once
 //! [`select!`](macro@select) waits for the first of several operations that can be done; [`Select`] does so for a list that is made at
-//! run time. [`after`], [`at`] and [`tick`] are receivers that time sends to, and [`never`] is one that nobody sends to.
+//! run time. [`after`], [`at`] and [`tick`] are receivers that time sends to, and [`never`](fn@never) is one that nobody sends to.
 //!
 //! # Where this differs from crossbeam-channel
 //! - In a `no_suspend` region [`Receiver::try_recv`] does not meet a sender that waits in a select, in a channel without
