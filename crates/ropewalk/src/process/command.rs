@@ -178,7 +178,8 @@ impl Command {
     /// Until it runs. Another thread starts it.
     ///
     /// # Cancellation
-    /// Unwinds a cancelled task; a program that has started by then is killed.
+    /// A start that has begun is not broken off; the cancel comes at the next wait, and whoever has the [`Child`] by then
+    /// decides about the program.
     pub fn spawn(&mut self) -> io::Result<Child> {
         self.start([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()])
     }

@@ -34,7 +34,7 @@ impl Foreign {
     /// Until it runs.
     ///
     /// # Cancellation
-    /// Unwinds a cancelled task; a process that has started by then is killed.
+    /// A start that has begun is not broken off; the cancel comes at the next wait.
     pub fn start(command: Command) -> io::Result<Self> {
         reap_orphans();
         let child = spawner::start_foreign(command)?;

@@ -7,13 +7,21 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use ropewalk_sync::channel::{Sender, bounded};
 use ropewalk_sync::park::Cancelled;
 use ropewalk_sys::process::{Child, Signal, is_out_of_descriptors};
 
+use crate::timeout::shield;
+
 /// As many requests wait at once; who comes then waits until there is room.
 const REQUESTS: usize = 64;
+
+/// As long as a start may take (milliseconds, as a rule), a cancel waits for it: whoever asked for a child has it then, and
+/// nobody has to look after one that runs already and belongs to nobody. Longer than this takes the kernel only where it
+/// is stuck, on a file system that does not answer.
+const START_LIMIT: Duration = Duration::from_secs(10);
 
 struct Request {
     command: Command,
@@ -51,7 +59,7 @@ impl Drop for Started {
 /// Until it runs.
 ///
 /// # Cancellation
-/// Unwinds a cancelled task; a child that has started by then is killed.
+/// A start that has begun is not broken off; the cancel comes at the next wait.
 pub(super) fn start(mut command: Command) -> io::Result<Child> {
     command.process_group(0);
     request(command, true).map_err(explain)
@@ -66,7 +74,7 @@ pub(super) fn start(mut command: Command) -> io::Result<Child> {
 /// Until it runs.
 ///
 /// # Cancellation
-/// Unwinds a cancelled task; a child that has started by then is killed.
+/// A start that has begun is not broken off; the cancel comes at the next wait.
 pub(super) fn start_foreign(command: Command) -> io::Result<Child> {
     request(command, false)
 }
@@ -75,7 +83,7 @@ fn request(command: Command, leads_group: bool) -> io::Result<Child> {
     let (reply, answer) = bounded(1);
     // The thread never ends: it is the task that was cancelled, where nothing unwinds.
     spawner()?.send(Request { command, leads_group, reply }).map_err(|_| Cancelled)?;
-    let mut started: Started = answer.recv().map_err(|_| Cancelled)??;
+    let mut started: Started = shield(START_LIMIT, || answer.recv()).map_err(|_| Cancelled)??;
     started.child.take().ok_or_else(|| Cancelled.into())
 }
 
