@@ -132,6 +132,11 @@ impl Core {
         self.frame.set(frame.as_ptr());
     }
 
+    /// Where the frame stands; 0 before the start and after the end. For the worker that has claimed the coroutine.
+    pub(crate) fn frame_address(&self) -> usize {
+        self.frame.get().addr()
+    }
+
     /// # Safety
     /// Rule 2: the caller is the claiming worker, on its thread, after the start and before the end.
     pub(crate) unsafe fn frame(&self) -> &Frame {

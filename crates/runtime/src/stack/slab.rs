@@ -9,7 +9,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use ropewalk_sys::memory::Reservation;
+use ropewalk_sys::memory::{Reservation, page_size};
 
 use super::{GUARD, Stack};
 
@@ -27,6 +27,9 @@ static PROTECT: AtomicBool = AtomicBool::new(false);
 #[derive(Debug)]
 pub(super) struct Slabs {
     slot_size: usize,
+    /// From one slot to the next: a page more than its size. Tops of stacks that lie a power of two apart would all want
+    /// the same few places of the caches and of the TLB, which take an address by its lower bits.
+    stride: usize,
     /// Each with the number of its first slot.
     slabs: Vec<(usize, Reservation)>,
     /// Slots of the last slab that were never used, from here to `end`.
@@ -40,7 +43,15 @@ pub(super) struct Slabs {
 
 impl Slabs {
     pub(super) fn new(slot_size: usize) -> Self {
-        Self { slot_size, slabs: Vec::new(), fresh: 0, end: 0, free: Vec::new(), trimmed: 0 }
+        Self {
+            slot_size,
+            stride: slot_size + page_size(),
+            slabs: Vec::new(),
+            fresh: 0,
+            end: 0,
+            free: Vec::new(),
+            trimmed: 0,
+        }
     }
 
     pub(super) fn slot_size(&self) -> usize {
@@ -57,7 +68,7 @@ impl Slabs {
         }
         let slot = self.fresh;
         let (first, slab) = self.slabs.last().expect("grow has added one");
-        let offset = (slot - first) * self.slot_size;
+        let offset = (slot - first) * self.stride;
         guard(slab, offset).map_err(|error| super::explain(&error, self.slot_size))?;
         self.fresh += 1;
         let limit = slab.base().saturating_add(offset);
@@ -66,10 +77,10 @@ impl Slabs {
     }
 
     fn grow(&mut self) -> io::Result<()> {
-        let [first, most] = [SLAB_FIRST, SLAB_MAX].map(|bytes| (bytes / self.slot_size).max(1));
+        let [first, most] = [SLAB_FIRST, SLAB_MAX].map(|bytes| (bytes / self.stride).max(1));
         let mut slots = self.end.clamp(first, most);
         let slab = loop {
-            match Reservation::new(slots * self.slot_size) {
+            match Reservation::new(slots * self.stride) {
                 Ok(slab) => break slab,
                 // Under a limit of address space a small slab may still fit where a large one does not.
                 Err(_) if slots > 1 => slots /= 2,
