@@ -135,7 +135,9 @@ where
     })
 }
 
-fn ropewalk_bounded(room: usize) -> (impl Fn(u64) + Clone + Send + 'static, impl IntoIterator<Item = u64> + Send) {
+fn ropewalk_bounded(
+    room: usize,
+) -> (impl Fn(u64) + Clone + Send + 'static, impl IntoIterator<Item = u64> + Send) {
     let (sender, receiver) = ropewalk::channel::bounded(room);
     (move |n| sender.send(n).expect("it is read"), receiver)
 }
@@ -297,8 +299,7 @@ fn flume_select(count: u64) {
 
 fn tokio_select(count: u64) -> Future {
     Box::pin(async move {
-        let (senders, receivers): (Vec<_>, Vec<_>) =
-            (0..8).map(|_| tokio::sync::mpsc::channel(1)).unzip();
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..8).map(|_| tokio::sync::mpsc::channel(1)).unzip();
         let producer = tokio::spawn(async move {
             for n in 0..count {
                 senders[n as usize % 8].send(n).await.expect("it is read");

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ropewalk::Runtime;
 
+mod channels;
 mod generators;
 mod locks;
 mod processes;
@@ -77,6 +78,7 @@ fn main() {
     table("generator: make, resume to its end, drop", 100_000, rounds, generators::MAKE);
     table("generator: make, resume once, drop (it unwinds)", 20_000, rounds, generators::LEAVE);
     locks::tables(rounds);
+    channels::tables(rounds);
     if wanted(PROCESSES) {
         table(PROCESSES, 200, rounds, &processes::contenders());
     }
