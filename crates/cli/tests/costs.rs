@@ -42,7 +42,7 @@ fn quick_measures_everything_and_writes_json_and_report() {
     assert_eq!(costs["schema"], 1);
     assert_eq!(costs["method"]["rounds"], 1);
     assert_eq!(costs["interrupted"], false);
-    for (part, count) in [("creation", 20), ("switch", 17), ("worst", 8), ("memory", 3), ("counter", 27)] {
+    for (part, count) in [("creation", 24), ("switch", 17), ("worst", 8), ("memory", 3), ("counter", 27)] {
         let rows = rows(&costs, part);
         assert_eq!(rows.len(), count, "{part}");
         for (_, row) in rows {

@@ -84,6 +84,8 @@ pub(crate) enum Creator {
     Command,
     /// `ropewalk::process`.
     Process,
+    /// `ropewalk::process::Pool`: nothing is started, a process that is there already runs a function.
+    Pool,
     /// `ropewalk::thread`.
     Thread,
     /// `std::thread`: for comparison.
@@ -93,8 +95,14 @@ pub(crate) enum Creator {
 }
 
 /// All of them.
-pub(crate) const CREATORS: [Creator; 5] =
-    [Creator::Command, Creator::Process, Creator::StdThread, Creator::Thread, Creator::Coroutine];
+pub(crate) const CREATORS: [Creator; 6] = [
+    Creator::Command,
+    Creator::Process,
+    Creator::Pool,
+    Creator::StdThread,
+    Creator::Thread,
+    Creator::Coroutine,
+];
 
 impl Creator {
     /// What it is called in a table.
@@ -102,6 +110,7 @@ impl Creator {
         match self {
             Self::Command => "/bin/true, by std",
             Self::Process => "process",
+            Self::Pool => "process of a pool",
             Self::Thread => "thread",
             Self::StdThread => "thread, by std",
             Self::Coroutine => "coroutine",
@@ -113,7 +122,7 @@ impl Creator {
     pub(crate) fn batch(self) -> u32 {
         match self {
             Self::Command | Self::Process => 16,
-            Self::Thread | Self::StdThread => 100,
+            Self::Pool | Self::Thread | Self::StdThread => 100,
             Self::Coroutine => 1_000,
         }
     }

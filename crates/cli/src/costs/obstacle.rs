@@ -31,6 +31,7 @@ pub(crate) fn obstacle(cell: Cell, method: &Method, limits: &Limits) -> Option<S
         }
         Cell::Creation(creation) => match creation.by {
             Creator::Process => need(Plan::Process, creation.together, method, limits),
+            Creator::Pool => need(Plan::Process, cell.cpus(&method.cpus).len() as u32, method, limits),
             Creator::Thread | Creator::StdThread => need(Plan::Thread, creation.together, method, limits),
             Creator::Coroutine | Creator::Command => None,
         },

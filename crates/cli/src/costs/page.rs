@@ -125,7 +125,7 @@ fn creation(costs: &Costs) -> Option<String> {
     let lane = |by: Creator| {
         let cell = Cell::Creation(Creation { by, together: 1, cpus: Cpus::One });
         let plan = match by {
-            Creator::Command | Creator::Process => Plan::Process,
+            Creator::Command | Creator::Process | Creator::Pool => Plan::Process,
             Creator::Thread | Creator::StdThread => Plan::Thread,
             Creator::Coroutine => Plan::Coroutine,
         };

@@ -20,6 +20,16 @@ pub(super) fn measure(creation: Creation, method: &Method) -> io::Result<Figures
     match creation.by {
         Creator::Command => timed(creation, method, || batch(together, foreign, wait)),
         Creator::Process => timed(creation, method, || batch(together, || process::spawn(|()| (), ()), join)),
+        Creator::Pool => {
+            let pool =
+                process::Pool::builder().size(Cell::Creation(creation).cpus(&method.cpus).len()).build()?;
+            let call = || pool.call(|()| (), ()).map_err(io::Error::from);
+            if together == 1 {
+                timed(creation, method, call)
+            } else {
+                timed(creation, method, || batch(together, || pool.spawn(|()| (), ()), join))
+            }
+        }
         Creator::Thread => {
             timed(creation, method, || batch(together, || thread::Builder::new().spawn(|| ()), join))
         }

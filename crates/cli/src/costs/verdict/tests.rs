@@ -62,6 +62,12 @@ fn creation_is_judged_by_the_ratio_of_the_medians_where_the_spreads_lie_apart() 
     let rows = [creation(Creator::Process, &[1.5e6; 3]), thread(), creation(Creator::Coroutine, &[300.0; 3])];
     let (_, text) = judged(&rows, "To create");
     assert!(text.contains("A thread takes 100 times a coroutine's 300 ns"), "{text}");
+    let rows = [creation(Creator::Process, &[1.5e6; 3]), creation(Creator::Pool, &[60e3; 3]), thread()];
+    let (_, text) = judged(&rows, "To create");
+    assert!(
+        text.contains("One that waits in a pool runs a function in 60.0 µs, 2.00 times a thread's."),
+        "{text}"
+    );
 }
 
 #[test]

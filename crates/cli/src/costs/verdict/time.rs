@@ -43,6 +43,14 @@ pub(super) fn creation(rows: Rows<'_>) -> Verdict {
         if let Some(ratio) = rows.ratio(batch(process), batch(thread), Figure::TimeNs) {
             text += &format!("; in batches {}", times(ratio, "a thread's"));
         }
+        let pool = one(Creator::Pool);
+        if let (Some(ratio), Some(took)) = (rows.ratio(pool, one(thread), Figure::TimeNs), of(pool)) {
+            let took = time(took);
+            text += &format!(
+                ". One that waits in a pool runs a function in {took}, {}",
+                times(ratio, "a thread's")
+            );
+        }
         let coroutine = one(Creator::Coroutine);
         if let (Some(ratio), Some(took)) = (rows.ratio(one(thread), coroutine, Figure::TimeNs), of(coroutine))
         {
