@@ -17,6 +17,7 @@ mod generators;
 mod inspect;
 mod lifetime;
 mod monitor;
+mod multitude;
 mod net;
 mod no_suspend;
 mod pipes;

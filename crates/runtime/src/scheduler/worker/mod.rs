@@ -382,9 +382,9 @@ impl Worker {
             return;
         }
         let before = clock::now();
-        self.trim(before);
+        let trim = self.trim(before);
         let timer = self.timers.borrow().next().and_then(clock::instant);
-        let until = timer.into_iter().chain(self.look_again.get()).min();
+        let until = timer.into_iter().chain(self.look_again.get()).chain(trim).min();
         self.turn_driver(until.map(|at| at.saturating_duration_since(before)));
         let called = !mailbox.is_asleep();
         mailbox.wake_up();
@@ -434,11 +434,14 @@ impl Worker {
         false
     }
 
-    fn trim(&self, now: Instant) {
-        if now.saturating_duration_since(self.trimmed_at.get()) > TRIM_EVERY {
+    /// Gives back the memory of stacks that are not needed. Says when to go on with it, if there is more.
+    fn trim(&self, now: Instant) -> Option<Instant> {
+        let mut stacks = self.stacks.borrow_mut();
+        if now.saturating_duration_since(self.trimmed_at.get()) >= TRIM_EVERY {
             self.trimmed_at.set(now);
-            self.stacks.borrow_mut().trim();
+            stacks.trim();
         }
+        stacks.is_warm().then(|| self.trimmed_at.get() + TRIM_EVERY)
     }
 
     /// The runtime closes: cancels what is left, and gives it up after the deadline. `true` when nothing is left.
