@@ -6,6 +6,7 @@
 mod support;
 
 mod blocking;
+mod c_frames;
 mod cancel;
 mod commands;
 mod crash_matrix;
@@ -14,6 +15,7 @@ mod ends;
 mod faults;
 mod futures;
 mod generators;
+mod hooks;
 mod inspect;
 mod lifetime;
 mod monitor;
@@ -26,6 +28,7 @@ mod process_faults;
 mod processes;
 mod scopes;
 mod segment;
+mod spans;
 mod stdio;
 mod stress;
 mod syscalls;
