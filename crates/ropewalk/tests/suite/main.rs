@@ -8,6 +8,7 @@ mod support;
 mod blocking;
 mod c_frames;
 mod cancel;
+mod cancel_rules;
 mod commands;
 mod crash_matrix;
 mod drivers;
