@@ -29,8 +29,8 @@
 //! | run tasks that borrow, and end with a block | [`scope`], [`try_scope`], [`join_all`], [`race`] |
 //! | wait for tasks | [`JoinHandle::join`], [`JoinHandle::join_timeout`] |
 //! | know a task | [`Task`]: what it does, its parent and children, from anywhere; [`inspect`] for all |
-//! | keep a value in each task | [`task_local!`] |
-//! | end tasks | [`JoinHandle::cancel`], [`timeout`](fn@timeout), [`shield`] |
+//! | keep a value in each task | [`task_local!`]; a thread-local in each coroutine: [`hooks`] |
+//! | end tasks | [`JoinHandle::cancel`], [`timeout`](fn@timeout), [`shield`], [`defer_cancel`] |
 //! | take turns without a scheduler | [`generator`] |
 //! | talk | [`channel`], [`sync`], [`net`]; between processes also [`ipc`] |
 //! | block | [`blocking`] |
@@ -65,8 +65,8 @@ mod waitable;
 
 pub use ropewalk_runtime::{
     Builder, Clock, DriverChoice, DriverKind, Elapsed, JoinError, JoinHandle, OnFailure, Runtime, Schedule,
-    Scope, ScopedJoinHandle, Task, TaskId, TryJoinHandle, TryScope, Unstarted, blocking, inspect, join_all,
-    no_suspend, race, run, scope, scope_with, shield, task_local, timeout, try_scope,
+    Scope, ScopedJoinHandle, Task, TaskId, TryJoinHandle, TryScope, Unstarted, blocking, defer_cancel, hooks,
+    inspect, join_all, no_suspend, race, run, scope, scope_with, shield, task_local, timeout, try_scope,
 };
 pub use ropewalk_sync::channel;
 

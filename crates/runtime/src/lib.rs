@@ -16,6 +16,7 @@
 //! | `plan` | what it takes to run a task as a thread, as a coroutine, on the blocking pool |
 //! | `scheduler` | which coroutine runs next, on which worker |
 //! | `driver` | which descriptors became ready |
+//! | [`hooks`] | what is done at each switch |
 //! | `stack` | the memory that coroutines run on |
 //! | `stack_trace` | from a stack to the names of the calls |
 //! | `task` | what a task is: closure in, result out, handle |
@@ -24,6 +25,7 @@ pub mod coroutine;
 mod driver;
 pub mod future;
 pub mod generator;
+pub mod hooks;
 mod monitor;
 mod plan;
 pub mod process;
@@ -51,4 +53,4 @@ pub use scope::{
 pub use spawn::Unstarted;
 pub use task::current::Task;
 pub use task::join::{JoinError, JoinHandle, TaskId};
-pub use timeout::{Elapsed, shield, timeout};
+pub use timeout::{Elapsed, defer_cancel, shield, timeout};

@@ -20,6 +20,7 @@ use ropewalk_sync::park;
 use ropewalk_sys::limits;
 
 use crate::driver::{self, DriverChoice, DriverKind};
+use crate::hooks::{Hooks, SwitchHook};
 use crate::monitor;
 use crate::plan::coroutine::create_unchecked;
 use crate::scheduler::core::Ready;
@@ -47,6 +48,7 @@ pub struct Builder {
     clock: Clock,
     schedule: Schedule,
     monitor: Option<Duration>,
+    hooks: Hooks,
 }
 
 impl Builder {
@@ -104,6 +106,13 @@ impl Builder {
         self
     }
 
+    /// Calls `hook` whenever a worker of the runtime goes into a coroutine, and out of it: see [`hooks`](crate::hooks). Several
+    /// are called in the order in which they were given, and out of the coroutine in the opposite one.
+    pub fn switch_hook(mut self, hook: impl SwitchHook) -> Self {
+        self.hooks.add(hook);
+        self
+    }
+
     /// Prepares the runtime: chooses the driver, opens what the workers need. Starts no thread yet.
     ///
     /// # Errors
@@ -123,7 +132,7 @@ impl Builder {
             queues.push(queue);
         }
         let remotes = remotes.into();
-        let shared = Shared::new(remotes, driver, self.shutdown_limit, self.clock, self.schedule);
+        let shared = Shared::new(remotes, driver, self.shutdown_limit, self.clock, self.schedule, self.hooks);
         let shared = Arc::new(shared);
         register(&shared);
         if let Some(limit) = self.monitor.or_else(monitor::limit_of_environment) {
@@ -183,6 +192,7 @@ impl Runtime {
             clock: Clock::default(),
             schedule: Schedule::default(),
             monitor: None,
+            hooks: Hooks::default(),
         }
     }
 

@@ -132,3 +132,49 @@ where
     });
     f()
 }
+
+/// Runs `f` without cancellation and without the timeouts around it, however long it takes: for a call of C code that calls
+/// back. A cancellation is an unwind, and C has no frames for one: an unwind that meets them aborts the process, which Rust
+/// sees to at the callback's `extern "C"`. What was put off comes at the first wait afterwards.
+///
+/// A [`shield`] is for cleanup, and ends after its limit, where the wait is; this never ends before `f` does. So put it
+/// around the call and nothing else, and bound the waits of the callback by limits of their own: a
+/// [`timeout`](fn@timeout) in it unwinds to itself, which is well. So does a scope in it, for its children. A panic in the
+/// callback aborts all the same.
+///
+/// ```
+/// use std::ffi::{c_int, c_void};
+/// use std::time::Duration;
+/// use ropewalk_runtime::{coroutine, defer_cancel};
+///
+/// unsafe extern "C" {
+///     fn qsort(base: *mut c_void, count: usize, size: usize, compare: extern "C" fn(*const u32, *const u32) -> c_int);
+/// }
+///
+/// extern "C" fn compare(a: *const u32, b: *const u32) -> c_int {
+///     coroutine::sleep(Duration::from_micros(1)); // where a cancellation would be raised
+///     // SAFETY: `qsort` gives elements of the array that it sorts.
+///     unsafe { (*a).cmp(&*b) as c_int }
+/// }
+///
+/// let sorted = coroutine::spawn(|| {
+///     let mut numbers = [3, 1, 2];
+///     // SAFETY: an array of three numbers, and an order of all numbers.
+///     defer_cancel(|| unsafe { qsort(numbers.as_mut_ptr().cast(), 3, size_of::<u32>(), compare) });
+///     numbers
+/// });
+/// assert_eq!(sorted.join()?, [1, 2, 3]); // and were it cancelled meanwhile, it would not have been broken off
+/// # Ok::<(), ropewalk_runtime::JoinError>(())
+/// ```
+///
+/// # Waits
+/// Where `f` does.
+///
+/// # Cancellation
+/// None before `f` has returned.
+pub fn defer_cancel<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T,
+{
+    park::uninterrupted(f)
+}

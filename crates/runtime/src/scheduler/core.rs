@@ -4,7 +4,7 @@
 //! 1. [`Core::waiter`], the claim and the home are for everybody.
 //! 2. The [`Frame`] is for the worker that has claimed the coroutine, on its own thread, and for nobody else, ever.
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -15,6 +15,7 @@ use ropewalk_sync::clock::NEVER;
 use ropewalk_sync::park::{Park, Waiter};
 
 use super::remote::Remote;
+use crate::hooks::Saved;
 use crate::stack::overflow::Running;
 use crate::stack::{FRAME, Stack};
 use crate::task::Header;
@@ -49,6 +50,8 @@ pub(crate) struct Frame {
     pub(crate) own: Running,
     /// What runs when it does: itself, or the generator in whose body it waits. Kept here while it does not run.
     pub(crate) innermost: Cell<*const Running>,
+    /// What the switch hooks keep of it; `None` before the first turn, and where there are no hooks.
+    pub(crate) saved: RefCell<Option<Box<Saved>>>,
 }
 
 const _: () =
@@ -125,6 +128,7 @@ impl Core {
                 wake_at: Cell::new(NEVER),
                 own,
                 innermost: Cell::new(ptr::null()),
+                saved: RefCell::new(None),
             });
             let frame = frame.as_ref();
             frame.innermost.set(&raw const frame.own);
@@ -152,7 +156,8 @@ impl Core {
     pub(crate) unsafe fn take_coroutine(&self) -> Coroutine<(), Command, (), Stack> {
         let frame = self.frame.replace(ptr::null());
         debug_assert!(!frame.is_null(), "a coroutine ends once");
-        // SAFETY: read once, because the pointer is null from now on; nothing else in the frame needs to be dropped.
+        // SAFETY: read once, because the pointer is null from now on; `saved` was taken out by the worker, and nothing else
+        // in the frame needs to be dropped.
         unsafe { (*frame).coroutine.get().read() }
     }
 }

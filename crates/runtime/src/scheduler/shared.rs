@@ -15,6 +15,7 @@ use super::core::Ready;
 use super::remote::{Message, Remote};
 use super::schedule::Schedule;
 use crate::driver::DriverChoice;
+use crate::hooks::Hooks;
 use crate::task::{Failure, Owner};
 
 /// A worker may have this many coroutines more than another one before new ones go there: below it, being started
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) shutdown_limit: Duration,
     pub(crate) clock: Clock,
     pub(crate) schedule: Schedule,
+    pub(crate) hooks: Hooks,
     /// How much is under way outside of the worker that may make a coroutine run; counted only where time is virtual.
     outside: AtomicUsize,
     /// Tasks that the runtime waits for.
@@ -44,6 +46,7 @@ impl Shared {
         shutdown_limit: Duration,
         clock: Clock,
         schedule: Schedule,
+        hooks: Hooks,
     ) -> Self {
         Self {
             remotes,
@@ -51,6 +54,7 @@ impl Shared {
             shutdown_limit,
             clock,
             schedule,
+            hooks,
             outside: AtomicUsize::new(0),
             counted: AtomicUsize::new(0),
             ended: WaitList::new(()),

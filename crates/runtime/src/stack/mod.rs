@@ -149,6 +149,11 @@ impl Pool {
         self.0.iter_mut().for_each(Slabs::trim);
     }
 
+    /// Whether there is more to give back, now or later.
+    pub(crate) fn is_warm(&self) -> bool {
+        self.0.iter().any(Slabs::is_warm)
+    }
+
     /// Frames are still live on some stack: keeps every mapping for ever.
     pub(crate) fn leak(&mut self) {
         std::mem::take(&mut self.0).into_iter().for_each(std::mem::forget);

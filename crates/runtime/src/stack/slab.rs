@@ -16,10 +16,10 @@ use super::{GUARD, Stack};
 /// A slab holds as many bytes at most, or one slot; the first ones are smaller, each twice the one before.
 const SLAB_MAX: usize = 1 << 30;
 const SLAB_FIRST: usize = 4 << 20;
-/// What a stack keeps of the pages that it has touched when it is trimmed: the hot end.
-const KEPT: usize = 16 * 1024;
-/// How many stacks are trimmed at a time, and how many of the hottest never are.
-const TRIMMED_AT_ONCE: usize = 64;
+/// How many free stacks keep the pages that they have touched, for whoever comes next.
+const WARM: usize = 64;
+/// How many stacks give their pages back at a time: about a millisecond's work.
+const TRIMMED_AT_ONCE: usize = 1024;
 
 /// Whether the kernel lacks light guards; found out by the call itself, once.
 static PROTECT: AtomicBool = AtomicBool::new(false);
@@ -37,8 +37,10 @@ pub(super) struct Slabs {
     end: usize,
     /// Used before, hottest last.
     free: Vec<Stack>,
-    /// How many of `free`, from the cold end, hold no more than they may keep.
+    /// How many of `free`, from the cold end, have given their pages back.
     trimmed: usize,
+    /// The least number of free ones since the last trim: so many were not needed.
+    least: usize,
 }
 
 impl Slabs {
@@ -51,6 +53,7 @@ impl Slabs {
             end: 0,
             free: Vec::new(),
             trimmed: 0,
+            least: 0,
         }
     }
 
@@ -61,6 +64,7 @@ impl Slabs {
     pub(super) fn take(&mut self) -> io::Result<Stack> {
         if let Some(stack) = self.free.pop() {
             self.trimmed = self.trimmed.min(self.free.len());
+            self.least = self.least.min(self.free.len());
             return Ok(stack);
         }
         if self.fresh == self.end {
@@ -97,17 +101,24 @@ impl Slabs {
         self.free.push(stack);
     }
 
+    /// Gives back the pages of stacks that nobody has needed since the last trim: some of them, coldest first.
     pub(super) fn trim(&mut self) {
-        let cold = self.free.len().saturating_sub(TRIMMED_AT_ONCE);
-        let until = cold.min(self.trimmed + TRIMMED_AT_ONCE);
+        let idle = self.least.saturating_sub(WARM);
+        self.least = self.free.len();
+        let until = idle.min(self.trimmed + TRIMMED_AT_ONCE);
         for stack in &self.free[self.trimmed.min(until)..until] {
             let index = self.slabs.partition_point(|(first, _)| *first <= stack.slot as usize) - 1;
             let (_, slab) = &self.slabs[index];
             let start = distance(slab.base(), stack.limit) + GUARD;
             // SAFETY: the stack is free: no frame is live on it.
-            unsafe { slab.discard(start, self.slot_size - GUARD - KEPT) };
+            unsafe { slab.discard(start, self.slot_size - GUARD) };
         }
         self.trimmed = self.trimmed.max(until);
+    }
+
+    /// Whether a trim may find something, now or later.
+    pub(super) fn is_warm(&self) -> bool {
+        self.free.len() > self.trimmed + WARM
     }
 }
 

@@ -52,9 +52,8 @@ pub use self::original::{check_original, expect_original, is_original, remember_
 pub use self::permit::take_permit;
 pub use self::place::{Snapshot, forget_time, note_time};
 pub use self::reason::{Wait, WaitReason};
-pub use self::region::{assert_may_wait, may_wait, no_suspend, no_suspend_at};
-pub(crate) use self::surroundings::uninterrupted;
-pub use self::surroundings::{Nested, Raising, Unwinding, is_nested_on};
+pub use self::region::{assert_may_wait, may_wait, no_suspend, no_suspend_at, no_wait};
+pub use self::surroundings::{Nested, Raising, Unwinding, is_nested_on, uninterrupted};
 pub use self::thread::{ThreadParker, adopt_thread, is_alive, threads};
 pub use self::waiter::{Waiter, Waiting, unwinding_switches};
 pub use self::waker::waker_of;
@@ -228,7 +227,8 @@ pub enum Interrupt {
     Cancelled,
     /// The task is to unwind.
     Raise(Unwind),
-    /// The wait would switch in a region where the task must not ([`no_suspend`]): the task is to panic.
+    /// The wait would switch in a region where the task must not ([`no_suspend`]), or is no task's at all ([`no_wait`]): the
+    /// caller is to panic.
     MustStay(WaitReason),
 }
 
@@ -460,7 +460,7 @@ pub(crate) fn watch(fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result
 pub(crate) fn poll(fd: BorrowedFd<'_>, interest: Interest, wait: &Wait) -> io::Result<Result<(), Interrupt>> {
     with_current(|current| {
         let waiter = current.waiter();
-        if let Some(interrupt) = waiter.interruption(wait) {
+        if let Some(interrupt) = waiter.interruption(wait).or_else(|| waiter.forbids(wait)) {
             return Ok(Err(interrupt));
         }
         original::expect_original(wait.reason);
@@ -494,7 +494,7 @@ pub fn call<R>(wait: &Wait, mut operation: impl FnMut(&AtomicU32) -> io::Result<
     loop {
         let interrupt = with_current(|current| {
             let waiter = current.waiter();
-            if let Some(interrupt) = waiter.interruption(wait) {
+            if let Some(interrupt) = waiter.interruption(wait).or_else(|| waiter.forbids(wait)) {
                 return Err(interrupt);
             }
             original::expect_original(wait.reason);

@@ -4,7 +4,11 @@
 //! others of the same thread see the thread-local, or restore it, out of order. Inside of a region what would switch
 //! panics instead. The count of the regions belongs to the task, not to the thread: a thread-local would have the very
 //! disease.
+//!
+//! And there is code that belongs to no task at all, and runs between two turns of coroutines: switch hooks. It must not
+//! wait for anything ([`no_wait`]). That is the thread's own affair.
 
+use std::cell::Cell;
 use std::panic::Location;
 
 use super::{Nested, Wait, WaitReason, with_current, with_existing};
@@ -52,6 +56,34 @@ pub fn no_suspend_at<R>(began: &'static Location<'static>, f: impl FnOnce() -> R
     f()
 }
 
+std::thread_local! {
+    /// What runs here now, if it must not wait.
+    static NO_TASK: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// Runs `f`, which is no task's code but that of `what`: a wait in it panics, also where a thread could wait.
+///
+/// # Panics
+/// If `f` does, or waits for something that is not there yet.
+#[inline]
+pub fn no_wait<R>(what: &'static str, f: impl FnOnce() -> R) -> R {
+    struct Leave(Option<&'static str>);
+
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            NO_TASK.set(self.0);
+        }
+    }
+
+    let _leave = Leave(NO_TASK.replace(Some(what)));
+    f()
+}
+
+/// Whether such code runs here.
+pub(super) fn is_no_task() -> bool {
+    NO_TASK.get().is_some()
+}
+
 /// In how many regions the calling task is.
 pub(super) fn regions() -> u32 {
     with_existing(|waiter| waiter.map_or(0, super::Waiter::regions))
@@ -60,17 +92,17 @@ pub(super) fn regions() -> u32 {
 /// Whether the calling task may wait here: no region forbids it.
 #[must_use]
 pub fn may_wait() -> bool {
-    regions() == 0
+    regions() == 0 && !is_no_task()
 }
 
 /// Looks whether the calling task may wait here at all; for waits that cannot be broken off once they have begun.
 ///
 /// # Panics
-/// In a coroutine, in a region.
+/// In a coroutine, in a region; in [`no_wait`].
 #[track_caller]
 pub fn assert_may_wait(reason: WaitReason) {
     let forbidden = with_existing(|waiter| waiter.and_then(|waiter| waiter.forbids(&Wait::new(reason))));
-    if forbidden.is_some() {
+    if forbidden.is_some() || is_no_task() {
         refuse(reason);
     }
 }
@@ -79,6 +111,9 @@ pub fn assert_may_wait(reason: WaitReason) {
 #[cold]
 #[track_caller]
 pub(super) fn refuse(reason: WaitReason) -> ! {
+    if let Some(what) = NO_TASK.get() {
+        panic!("{what} must not wait, but this has to ({reason})");
+    }
     let began = with_existing(|waiter| waiter.and_then(super::Waiter::region));
     let began = began.expect("only a wait in a region is refused");
     panic!(

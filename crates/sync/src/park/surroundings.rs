@@ -94,8 +94,14 @@ pub fn is_nested_on(stack: &Range<usize>) -> bool {
 }
 
 /// Runs `f` without cancellation and without the timeouts around it, which come at the first wait afterwards: for what is
-/// done once and in the name of all, whoever happens to do it.
-pub(crate) fn uninterrupted<R>(f: impl FnOnce() -> R) -> R {
+/// done once and in the name of all, whoever happens to do it; and for frames that nothing may unwind through.
+///
+/// # Waits
+/// Where `f` does.
+///
+/// # Cancellation
+/// None before `f` has returned.
+pub fn uninterrupted<R>(f: impl FnOnce() -> R) -> R {
     /// The shield and the deadline around this one.
     struct Restore(Option<Instant>, Option<Instant>);
 

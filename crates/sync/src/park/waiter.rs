@@ -10,7 +10,7 @@ use Ordering::{Acquire, Relaxed, Release};
 use super::place::{Place, Snapshot};
 use super::reason::{Wait, WaitReason};
 use super::word::{Owed, Sleep, WakeWord};
-use super::{Interrupt, Park, Unwind};
+use super::{Interrupt, Park, Unwind, region};
 use crate::clock::{self, NEVER};
 use crate::primitive::futex::Sleeper;
 use crate::primitive::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -399,10 +399,10 @@ impl Waiter {
     /// Owner: whether this wait is forbidden, because it would switch inside of such a region.
     ///
     /// A thread's stack goes nowhere. A task that unwinds must not panic on top of it, and goes by the rule for those.
-    /// Who cannot be interrupted holds a borrow, and has to wait.
+    /// Who cannot be interrupted holds a borrow, and has to wait. What is no task's code must not wait in any case.
     pub(super) fn forbids(&self, wait: &Wait) -> Option<Interrupt> {
         let must_stay = self.coroutine && self.regions() > 0 && wait.cancellable && !self.is_unwinding();
-        must_stay.then_some(Interrupt::MustStay(wait.reason))
+        (must_stay || region::is_no_task()).then_some(Interrupt::MustStay(wait.reason))
     }
 
     /// Owner: waits from now on, called from the frame that does not return before [`end_wait`](Self::end_wait).

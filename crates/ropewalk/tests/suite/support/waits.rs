@@ -3,9 +3,12 @@
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 
 use ropewalk::channel::{bounded, never, select, unbounded};
+use ropewalk::future::block_on;
 use ropewalk::io::pipe;
-use ropewalk::net::TcpStream;
-use ropewalk::sync::{Barrier, Condvar, Latch, Mutex, OnceLock, RwLock, Semaphore, broadcast, watch};
+use ropewalk::net::{TcpStream, UnixListener, UnixStream};
+use ropewalk::sync::{
+    Barrier, Condvar, Latch, Mutex, OnceLock, RwLock, Semaphore, broadcast, mpsc, oneshot, watch,
+};
 use ropewalk::{coroutine, scope, thread, timeout};
 
 use super::net::{Congested, listener, pair};
@@ -16,7 +19,7 @@ use super::{LONG, Plan, Spot};
 pub(crate) type WaitForEver = fn(&Spot);
 
 /// Every one, with its name.
-pub(crate) const WAITS: [(&str, WaitForEver); 35] = [
+pub(crate) const WAITS: [(&str, WaitForEver); 44] = [
     ("sleep", sleep),
     ("sleep_until", sleep_until),
     ("join a coroutine", join_coroutine),
@@ -52,6 +55,15 @@ pub(crate) const WAITS: [(&str, WaitForEver); 35] = [
     ("read from a pipe", read_pipe),
     ("write to a pipe", write_pipe),
     ("wait for a scope's coroutine", scope_end),
+    ("park", park),
+    ("park with a limit", park_timeout),
+    ("receive the only message", receive_once),
+    ("receive as std does", receive_as_std),
+    ("send as std does", send_as_std),
+    ("wait for a future", future),
+    ("wait for the end of a task among others", ended),
+    ("accept at a Unix socket", accept_unix),
+    ("read from a Unix socket", read_unix),
 ];
 
 fn sleep(spot: &Spot) {
@@ -281,4 +293,60 @@ fn scope_end(spot: &Spot) {
             let _ = timeout(LONG, || coroutine::sleep(LONG));
         });
     });
+}
+
+fn park(spot: &Spot) {
+    spot.mark();
+    coroutine::park();
+}
+
+fn park_timeout(spot: &Spot) {
+    spot.mark();
+    coroutine::park_timeout(LONG);
+}
+
+fn receive_once(spot: &Spot) {
+    let (_sender, receiver) = oneshot::channel::<()>();
+    spot.mark();
+    let _ = receiver.recv();
+}
+
+fn receive_as_std(spot: &Spot) {
+    let (_sender, receiver) = mpsc::channel::<()>();
+    spot.mark();
+    let _ = receiver.recv();
+}
+
+fn send_as_std(spot: &Spot) {
+    let (sender, _receiver) = mpsc::sync_channel(0);
+    spot.mark();
+    let _ = sender.send(1);
+}
+
+fn future(spot: &Spot) {
+    spot.mark();
+    block_on(std::future::pending::<()>());
+}
+
+fn ended(spot: &Spot) {
+    let other = Plan::Thread.spawn_daemon(|| thread::sleep(LONG));
+    let (ended, never) = (other.ended(), never::<u8>());
+    spot.mark();
+    select! {
+        recv(ended) -> _ => {}
+        recv(never) -> _ => {}
+    }
+}
+
+fn accept_unix(spot: &Spot) {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
+    spot.mark();
+    let _ = listener.accept();
+}
+
+fn read_unix(spot: &Spot) {
+    let (mut near, _far) = UnixStream::pair().unwrap();
+    spot.mark();
+    let _ = near.read(&mut [0; 8]);
 }

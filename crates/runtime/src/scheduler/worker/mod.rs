@@ -32,6 +32,7 @@ use super::shared::Shared;
 use super::sources::Sources;
 use super::timers::Timers;
 use crate::driver::{self, Driver, Event};
+use crate::hooks;
 use crate::stack::{self, overflow};
 use crate::task;
 
@@ -82,6 +83,8 @@ pub(crate) struct Worker {
     ready: RefCell<RunQueue>,
     /// The schedule is a seeded one.
     seeded: bool,
+    /// There are switch hooks.
+    hooked: bool,
     /// Coroutines that have not started; other workers steal here.
     fresh: crossbeam_deque::Worker<Ready>,
     timers: RefCell<Timers>,
@@ -115,6 +118,7 @@ impl Worker {
         Ok(Self {
             ready: RefCell::new(RunQueue::new(shared.schedule)),
             seeded: shared.schedule != Schedule::Fair,
+            hooked: !shared.hooks.is_empty(),
             shared,
             remote,
             fresh,
@@ -262,6 +266,9 @@ impl Worker {
         self.remote.pulse.beat(turn, task.waiter().id());
         // SAFETY: `Core`, rule 2: what is in `ready`, or was started, is this worker's.
         let frame = unsafe { task.core().frame() };
+        if self.hooked {
+            self.shared.hooks.enter(&mut frame.saved.borrow_mut());
+        }
         let current = Arc::as_ptr(&task) as *const dyn Park;
         // SAFETY: `task` lives in `live` while it is current, and what runs next on this thread is its code.
         let outside = unsafe { park::enter(NonNull::new(current.cast_mut()), Some(BUDGET)) };
@@ -271,6 +278,9 @@ impl Worker {
         frame.innermost.set(overflow::replace_running(outside_running));
         // SAFETY: whoever was current before still is, outside of all coroutines.
         unsafe { park::enter(outside, None) };
+        if self.hooked {
+            self.shared.hooks.leave(&mut frame.saved.borrow_mut());
+        }
         match result {
             CoroutineResult::Yield(Command::Parked) => {}
             CoroutineResult::Yield(Command::Yielded) => self.ready.borrow_mut().push_back(task),
@@ -283,6 +293,7 @@ impl Worker {
         let frame = unsafe { task.core().frame() };
         self.timers.borrow_mut().disarm(task);
         let place = frame.live.get() as usize;
+        hooks::end(frame.saved.take());
         // SAFETY: the coroutine has returned, and `frame` is not used any more.
         let stack = unsafe { task.core().take_coroutine() }.into_stack();
         self.stacks.borrow_mut().give_back(stack);
@@ -382,9 +393,9 @@ impl Worker {
             return;
         }
         let before = clock::now();
-        self.trim(before);
+        let trim = self.trim(before);
         let timer = self.timers.borrow().next().and_then(clock::instant);
-        let until = timer.into_iter().chain(self.look_again.get()).min();
+        let until = timer.into_iter().chain(self.look_again.get()).chain(trim).min();
         self.turn_driver(until.map(|at| at.saturating_duration_since(before)));
         let called = !mailbox.is_asleep();
         mailbox.wake_up();
@@ -434,11 +445,14 @@ impl Worker {
         false
     }
 
-    fn trim(&self, now: Instant) {
-        if now.saturating_duration_since(self.trimmed_at.get()) > TRIM_EVERY {
+    /// Gives back the memory of stacks that are not needed. Says when to go on with it, if there is more.
+    fn trim(&self, now: Instant) -> Option<Instant> {
+        let mut stacks = self.stacks.borrow_mut();
+        if now.saturating_duration_since(self.trimmed_at.get()) >= TRIM_EVERY {
             self.trimmed_at.set(now);
-            self.stacks.borrow_mut().trim();
+            stacks.trim();
         }
+        stacks.is_warm().then(|| self.trimmed_at.get() + TRIM_EVERY)
     }
 
     /// The runtime closes: cancels what is left, and gives it up after the deadline. `true` when nothing is left.
