@@ -31,9 +31,11 @@
 //! | know a task | [`Task`]: what it does, its parent and children, from anywhere; [`inspect`] for all |
 //! | keep a value in each task | [`task_local!`]; a thread-local in each coroutine: [`hooks`] |
 //! | end tasks | [`JoinHandle::cancel`], [`timeout`](fn@timeout), [`shield`], [`defer_cancel`] |
+//! | end many tasks, pieces of code and selects together | [`CancelToken`] |
 //! | take turns without a scheduler | [`generator`] |
 //! | talk | [`channel`], [`sync`], [`net`]; between processes also [`ipc`] |
 //! | block | [`blocking`] |
+//! | keep all CPUs busy | [`thread::Pool`] |
 //! | run futures, or be awaited | [`future`] |
 //!
 //! # Where a task may wait
@@ -68,6 +70,7 @@ pub use ropewalk_runtime::{
     Scope, ScopedJoinHandle, Task, TaskId, TryJoinHandle, TryScope, Unstarted, blocking, defer_cancel, hooks,
     inspect, join_all, no_suspend, race, run, scope, scope_with, shield, task_local, timeout, try_scope,
 };
+pub use ropewalk_sync::cancel_token::{CancelGuard, CancelToken, Cancellable, TokenCancelled};
 pub use ropewalk_sync::channel;
 
 /// The examples of the README and of the memory model's page are compiled and run.

@@ -4,9 +4,10 @@
 //! its waits and joined with a time limit.
 
 pub use ropewalk_runtime::thread::{
-    AccessError, Builder, LocalKey, available_parallelism, current, panicking, park, park_timeout, sleep,
-    sleep_until, spawn, yield_now,
+    AccessError, Builder, CpuSet, LocalKey, Priority, affinity, available_parallelism, current, panicking,
+    park, park_timeout, priority, set_affinity, set_priority, sleep, sleep_until, spawn, yield_now,
 };
+pub use ropewalk_runtime::thread_pool::{Pool, PoolBuilder};
 pub use ropewalk_runtime::{
     JoinHandle, Scope, ScopedJoinHandle, Task as Thread, TaskId as ThreadId, Unstarted,
 };

@@ -5,6 +5,7 @@
 //! | module | its job |
 //! |---|---|
 //! | [`process`] | tasks as processes: a coroutine looks after each |
+//! | [`thread_pool`] | threads for work that keeps CPUs busy |
 //! | `scope`, `timeout` | bounds in time: children that end with their block, code that ends by a deadline |
 //! | [`future`] | futures run by tasks; a handle is a future itself |
 //! | [`generator`] | functions that give values on the way |
@@ -13,7 +14,7 @@
 //! | `runtime` | workers, start and end |
 //! | `monitor` | finds workers that are held up |
 //! | `spawn` | what every spawn does |
-//! | `plan` | what it takes to run a task as a thread, as a coroutine, on the blocking pool |
+//! | `plan` | what it takes to run a task as a thread, as a coroutine, on a pool |
 //! | `scheduler` | which coroutine runs next, on which worker |
 //! | `driver` | which descriptors became ready |
 //! | [`hooks`] | what is done at each switch |
@@ -37,6 +38,7 @@ mod stack;
 mod stack_trace;
 mod task;
 pub mod thread;
+pub mod thread_pool;
 mod timeout;
 
 pub mod inspect;

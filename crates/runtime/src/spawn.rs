@@ -5,7 +5,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use ropewalk_sync::park::Park;
+use ropewalk_sync::cancel_token::Cancellable;
+use ropewalk_sync::park::{Park, Unparker};
 
 use crate::task::current::{Task, current_owner, with_current_header};
 use crate::task::join::JoinHandle;
@@ -79,6 +80,12 @@ impl<T> Unstarted<T> {
         let (handle, launch) = self.parts.take().expect("it is taken by who consumes it");
         launch.start()?;
         Ok(handle)
+    }
+}
+
+impl<T> Cancellable for Unstarted<T> {
+    fn unparker(&self) -> Unparker {
+        self.task().0
     }
 }
 

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use ropewalk_sync::park;
 
+use crate::plan::scheduling::Scheduling;
 use crate::plan::thread::{NewThread, create_unchecked};
 use crate::runtime;
 use crate::spawn::{self, Launch, Unstarted};
 use crate::task::join::JoinHandle;
 use crate::task::{Birth, Owner};
 
+pub use crate::plan::scheduling::{CpuSet, Priority, affinity, priority, set_affinity, set_priority};
 pub use crate::task::current::{current, panicking, park, park_timeout};
 pub use crate::task::local::{AccessError, LocalKey};
 pub use ropewalk_sync::park::{sleep, sleep_until, yield_now};
@@ -34,6 +36,7 @@ pub use std::thread::available_parallelism;
 pub struct Builder {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) stack_size: Option<usize>,
+    pub(crate) scheduling: Scheduling,
     daemon: bool,
 }
 
@@ -52,6 +55,38 @@ impl Builder {
     /// The size of its stack in bytes. The kernel gives memory only for what is touched.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Before whom the kernel runs the thread; that of the thread that starts it, unless told otherwise. That it must not
+    /// have this priority is told by `join` ([`JoinError`](crate::JoinError), whose source says which capability or limit
+    /// is missing): then nothing of the function runs.
+    ///
+    /// ```
+    /// use ropewalk_runtime::thread::{self, Priority};
+    ///
+    /// let background = thread::Builder::new().priority(Priority::Normal(19)).spawn(|| thread::priority())?;
+    /// assert_eq!(background.join()??, Priority::Normal(19));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.scheduling.priority = Some(priority);
+        self
+    }
+
+    /// On which CPUs the kernel runs the thread; those of the thread that starts it, unless told otherwise. That this
+    /// process has not got all of them is told by `join`, as for [`priority`](Self::priority).
+    ///
+    /// ```
+    /// use ropewalk_runtime::thread;
+    ///
+    /// let first = thread::affinity()?.into_iter().next();
+    /// let pinned = thread::Builder::new().affinity(first).spawn(|| thread::affinity())?;
+    /// assert_eq!(pinned.join()??, first.into_iter().collect());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
+        self.scheduling.affinity = Some(cpus.into_iter().collect());
         self
     }
 
@@ -116,7 +151,8 @@ impl Builder {
         if self.daemon {
             spawn::adopt_daemon(&thread.park());
         }
-        Ok((Created { thread, counted, stack_size: self.stack_size }, handle))
+        let (stack_size, scheduling) = (self.stack_size, self.scheduling);
+        Ok((Created { thread, counted, stack_size, scheduling }, handle))
     }
 }
 
@@ -126,6 +162,7 @@ struct Created<F, T> {
     /// Who is to wait for it once it has started.
     counted: Option<Arc<dyn Owner>>,
     stack_size: Option<usize>,
+    scheduling: Scheduling,
 }
 
 impl<F, T> Launch for Created<F, T>
@@ -135,7 +172,7 @@ where
 {
     fn start(self: Box<Self>) -> io::Result<()> {
         self.count();
-        self.thread.start(self.stack_size)
+        self.thread.start(self.stack_size, self.scheduling)
     }
 
     fn discard(self: Box<Self>) {

@@ -16,11 +16,13 @@
 //! | [`mutex`], [`rwlock`], [`condvar`], [`semaphore`] | the locks |
 //! | [`barrier`], [`latch`] | waiting for one another |
 //! | [`once`], [`once_lock`], [`lazy_lock`] | what is done once |
+//! | [`cancel_token`] | asking many to end, in a tree |
 //! | [`channel`], [`mpsc`], [`oneshot`] | messages, each to one receiver; selects |
 //! | [`watch`], [`broadcast`] | the latest value, and every message, to all |
 
 pub mod barrier;
 pub mod broadcast;
+pub mod cancel_token;
 pub mod chance;
 pub mod channel;
 pub mod clock;

@@ -9,6 +9,7 @@
 mod support;
 
 mod barrier;
+mod cancel_token;
 mod channel;
 mod channel_cancel;
 mod channel_traffic;

@@ -15,6 +15,7 @@ use std::time::Instant;
 use ropewalk_sync::park::{self, Park, ThreadId, ThreadParker, Waiter, Watched, adopt_thread, waker_of};
 use ropewalk_sys::poll::Interest;
 
+use super::scheduling::Scheduling;
 use crate::scheduler::shared::Outside;
 use crate::task::cell::{Cell, IntoPark, Joinable, Plan};
 use crate::task::join::JoinHandle;
@@ -110,8 +111,9 @@ where
         IntoPark::into_park(self.0.clone())
     }
 
-    /// Starts it, with a stack of that many bytes (`None`: std's default). Whoever counts the task has counted it.
-    pub(crate) fn start(self, stack_size: Option<usize>) -> io::Result<()> {
+    /// Starts it, with a stack of that many bytes (`None`: std's default). Whoever counts the task has counted it. That it
+    /// cannot be scheduled as it should is told by its handle.
+    pub(crate) fn start(self, stack_size: Option<usize>, scheduling: Scheduling) -> io::Result<()> {
         let task = self.0;
         park::remember_original();
         let mut builder = std::thread::Builder::new();
@@ -129,7 +131,10 @@ where
             move || {
                 task.plan.0.bind();
                 adopt_thread(park);
-                task.execute();
+                match scheduling.apply() {
+                    Ok(()) => task.execute(),
+                    Err(error) => task.refuse(error),
+                }
                 // Whoever waits for it was told.
                 drop(outside);
             }
@@ -146,8 +151,59 @@ where
         }
     }
 
+    /// As what a thread runs that runs others, too. Whoever counts the task has counted it.
+    pub(crate) fn into_job(self) -> Box<dyn Job> {
+        let runtime = self.0.header.owner().cloned().and_then(Owner::runtime);
+        let outside = runtime.and_then(|runtime| runtime.downcast().ok()).as_ref().and_then(Outside::begin);
+        let job: Box<dyn Job + '_> = Box::new(NewJob { thread: self, _outside: outside });
+        // SAFETY: only the lifetime changes. The promise of `create_unchecked`, the only maker of a `NewThread`: the task is
+        // done, and its slot empty, before what it borrows ends; afterwards the job only drops its reference.
+        unsafe { std::mem::transmute::<Box<dyn Job + '_>, Box<dyn Job>>(job) }
+    }
+
     /// Will never start it. Whoever counts the task has counted it.
     pub(crate) fn discard(self) {
         self.0.discard();
+    }
+}
+
+/// A task for a thread that runs one after the other.
+pub(crate) trait Job: Send {
+    /// Runs it on the calling thread, as the task that it is.
+    fn run(self: Box<Self>);
+
+    /// Instead: it never starts.
+    fn discard(self: Box<Self>);
+
+    /// Whether it was cancelled, and belongs to this scope or runtime.
+    fn is_cancelled_of(&self, owner: *const ()) -> bool;
+}
+
+struct NewJob<F, T> {
+    thread: NewThread<F, T>,
+    /// Until it has run.
+    _outside: Option<Outside>,
+}
+
+impl<F, T> Job for NewJob<F, T>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    fn run(self: Box<Self>) {
+        park::remember_original();
+        let task = &self.thread.0;
+        task.plan.0.bind();
+        park::run_as(&self.thread.park(), || task.execute());
+    }
+
+    fn discard(self: Box<Self>) {
+        self.thread.discard();
+    }
+
+    fn is_cancelled_of(&self, owner: *const ()) -> bool {
+        let task = &self.thread.0;
+        let own = task.header.owner().map(Arc::as_ptr);
+        task.plan.waiter().is_cancelled() && own.is_some_and(|own| std::ptr::addr_eq(own, owner))
     }
 }

@@ -9,6 +9,7 @@ use ropewalk_sync::park::{self, Interrupt, Park, Unparker, Unwind, Wait, WaitRea
 use ropewalk_sync::wait_list::WaitList;
 
 use super::OnFailure;
+use crate::plan::line::Line;
 use crate::runtime;
 use crate::scheduler::shared::Shared;
 use crate::task::{Failure, Owner, cancel};
@@ -27,6 +28,8 @@ pub(super) struct ScopeData {
     parent: Unparker,
     /// The parent's: where the children, and theirs, run.
     pub(super) runtime: Option<Arc<Shared>>,
+    /// Where the children wait for a thread, if they run in a pool.
+    line: Option<Arc<Line>>,
     on_failure: OnFailure,
     /// The first failure was dealt with.
     failed: AtomicBool,
@@ -40,12 +43,13 @@ pub(super) struct ScopeData {
 
 impl ScopeData {
     /// Of a scope that the calling task opens.
-    pub(super) fn open(on_failure: OnFailure) -> Self {
+    pub(super) fn open(on_failure: OnFailure, line: Option<Arc<Line>>) -> Self {
         let (shields, deadline) = park::current(|waiter, _| (waiter.shields(), waiter.timeout_deadline()));
         Self {
             children: WaitList::default(),
             parent: Unparker::current(),
             runtime: runtime::current(),
+            line,
             on_failure,
             failed: AtomicBool::new(false),
             shields,
@@ -79,6 +83,10 @@ impl ScopeData {
         let live: Vec<_> = children.slots.iter().flatten().filter_map(Weak::upgrade).collect();
         drop(children);
         live.into_iter().for_each(cancel);
+        if self.line.is_some() {
+            // Who waits for the end has something to do.
+            self.children.notify_all();
+        }
     }
 
     /// Waits until every child is done. Gives the first interruption that came meanwhile: it cancels the children, and
@@ -86,7 +94,12 @@ impl ScopeData {
     pub(super) fn wait_all(&self) -> Option<Interrupt> {
         let mut interrupted = None;
         loop {
-            let children = self.children.lock();
+            let mut children = self.children.lock();
+            if let Some(line) = self.line.as_ref().filter(|_| children.cancelled) {
+                drop(children);
+                line.discard(std::ptr::from_ref(self).cast());
+                children = self.children.lock();
+            }
             if children.running == 0 {
                 let late = self.late.load(Relaxed);
                 return interrupted.or_else(|| late.then_some(Interrupt::Raise(Unwind::Elapsed)));

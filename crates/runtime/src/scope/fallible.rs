@@ -4,7 +4,8 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ropewalk_sync::park::Unwind;
+use ropewalk_sync::cancel_token::Cancellable;
+use ropewalk_sync::park::{Unparker, Unwind};
 
 use super::data::ScopeData;
 use super::{Child, ChildFailed, OnFailure, PlanKind, Scope, ScopedJoinHandle, run_to_end};
@@ -48,7 +49,7 @@ impl<'scope, 'env, E: Send + 'scope> TryScope<'scope, 'env, E> {
                 None
             }
         };
-        let child = Child { name: None, stack_size: scope.stack_size, plan: scope.plan };
+        let child = Child::new(None, scope.stack_size, scope.plan.clone());
         let handle = scope.spawn_as(child, Location::caller(), body).expect("a child of the scope starts");
         TryJoinHandle { handle, data: scope.data.clone() }
     }
@@ -98,6 +99,12 @@ impl<T> TryJoinHandle<'_, T> {
     #[must_use]
     pub fn task(&self) -> Task {
         self.handle.task()
+    }
+}
+
+impl<T> Cancellable for TryJoinHandle<'_, T> {
+    fn unparker(&self) -> Unparker {
+        self.handle.unparker()
     }
 }
 

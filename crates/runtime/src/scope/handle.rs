@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use ropewalk_sync::cancel_token::Cancellable;
 use ropewalk_sync::channel::Receiver;
+use ropewalk_sync::park::Unparker;
 
 use crate::task::current::Task;
 use crate::task::join::{JoinError, JoinHandle, TaskId};
@@ -72,6 +74,12 @@ impl<T> ScopedJoinHandle<'_, T> {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.handle.name()
+    }
+}
+
+impl<T> Cancellable for ScopedJoinHandle<'_, T> {
+    fn unparker(&self) -> Unparker {
+        self.handle.unparker()
     }
 }
 

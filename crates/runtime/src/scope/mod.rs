@@ -21,6 +21,8 @@ use ropewalk_sync::park::{self, Interrupt, Nested, Park, Unwind, WaitReason};
 
 use self::data::ScopeData;
 use crate::plan::coroutine::create_unchecked;
+use crate::plan::line::Line;
+use crate::plan::scheduling::Scheduling;
 use crate::plan::thread::create_unchecked as create_thread;
 use crate::runtime::current_or_global;
 use crate::scheduler::worker::with_worker;
@@ -42,10 +44,11 @@ pub enum OnFailure {
     Isolate,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 enum PlanKind {
     Coroutine,
     Thread,
+    Pool(Arc<Line>),
 }
 
 /// A block whose children may borrow from outside of it: see [`scope`].
@@ -60,7 +63,7 @@ pub struct Scope<'scope, 'env: 'scope> {
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("plan", &self.plan).finish_non_exhaustive()
+        f.debug_struct("Scope").finish_non_exhaustive()
     }
 }
 
@@ -75,7 +78,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let child = Child { name: None, stack_size: self.stack_size, plan: self.plan };
+        let child = Child::new(None, self.stack_size, self.plan.clone());
         self.spawn_as(child, Location::caller(), f).expect("a child of the scope starts")
     }
 
@@ -89,7 +92,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let child = Child { name: Some(name.into()), stack_size: self.stack_size, plan: self.plan };
+        let child = Child::new(Some(name.into()), self.stack_size, self.plan.clone());
         self.spawn_as(child, Location::caller(), f)
     }
 
@@ -157,7 +160,16 @@ impl<'scope> Scope<'scope, '_> {
                 let park = thread.park();
                 park.waiter().set_timeout_deadline(self.data.deadline);
                 self.data.introduce(slot, &park);
-                thread.start(child.stack_size)?;
+                thread.start(child.stack_size, child.scheduling)?;
+                handle
+            }
+            PlanKind::Pool(line) => {
+                // SAFETY: as above.
+                let (thread, handle) = unsafe { create_thread(birth, spawned_at, f) };
+                let park = thread.park();
+                park.waiter().set_timeout_deadline(self.data.deadline);
+                self.data.introduce(slot, &park);
+                line.push_child(thread.into_job());
                 handle
             }
             PlanKind::Coroutine => {
@@ -189,6 +201,14 @@ struct Child {
     name: Option<Arc<str>>,
     stack_size: Option<usize>,
     plan: PlanKind,
+    /// Of a thread.
+    scheduling: Scheduling,
+}
+
+impl Child {
+    fn new(name: Option<Arc<str>>, stack_size: Option<usize>, plan: PlanKind) -> Self {
+        Self { name, stack_size, plan, scheduling: Scheduling::default() }
+    }
 }
 
 impl coroutine::Builder {
@@ -207,7 +227,7 @@ impl coroutine::Builder {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let child = Child { name: self.name, stack_size: self.stack_size, plan: PlanKind::Coroutine };
+        let child = Child::new(self.name, self.stack_size, PlanKind::Coroutine);
         scope.spawn_as(child, Location::caller(), f)
     }
 }
@@ -231,7 +251,8 @@ impl thread::Builder {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let child = Child { name: self.name, stack_size: self.stack_size, plan: PlanKind::Thread };
+        let Self { name, stack_size, scheduling, .. } = self;
+        let child = Child { name, stack_size, plan: PlanKind::Thread, scheduling };
         scope.spawn_as(child, Location::caller(), f)
     }
 }
@@ -315,6 +336,15 @@ where
     run_scope(PlanKind::Thread, on_failure, stack_size, f)
 }
 
+/// As [`scope_with`], with tasks of a pool as children.
+#[track_caller]
+pub(crate) fn pool_scope_with<'env, F, T>(line: &Arc<Line>, on_failure: OnFailure, f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    run_scope(PlanKind::Pool(line.clone()), on_failure, None, f)
+}
+
 #[track_caller]
 fn run_scope<'env, F, T>(plan: PlanKind, on_failure: OnFailure, stack_size: Option<usize>, f: F) -> T
 where
@@ -341,7 +371,11 @@ where
 {
     // Here, because its end has to wait for the children, whatever happens.
     park::assert_may_wait(WaitReason::ScopeEnd);
-    let data = Arc::new(ScopeData::open(on_failure));
+    let line = match &plan {
+        PlanKind::Pool(line) => Some(line.clone()),
+        PlanKind::Coroutine | PlanKind::Thread => None,
+    };
+    let data = Arc::new(ScopeData::open(on_failure, line));
     let scope = Scope { data, plan, stack_size, scope: PhantomData, env: PhantomData };
     let _nested = Nested::enter();
     // Caught first; then the children are waited for, when this task no longer unwinds; then it goes on.

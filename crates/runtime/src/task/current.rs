@@ -6,6 +6,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ropewalk_sync::cancel_token::Cancellable;
 use ropewalk_sync::clock;
 use ropewalk_sync::park::{self, Unparker};
 
@@ -77,6 +78,12 @@ impl Task {
 
     pub(crate) fn header(&self) -> Option<&Header> {
         self.0.task()?.downcast_ref()
+    }
+}
+
+impl Cancellable for Task {
+    fn unparker(&self) -> Unparker {
+        self.0.clone()
     }
 }
 

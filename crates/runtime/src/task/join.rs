@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use ropewalk_sync::cancel_token::Cancellable;
 use ropewalk_sync::channel::Receiver;
 use ropewalk_sync::clock;
 use ropewalk_sync::park::{Unparker, Waiter};
@@ -211,6 +212,12 @@ impl<T: 'static> JoinHandle<Result<T, Ended>> {
         // The result is the other handle's.
         self.taken = true;
         JoinHandle::new(Arc::new(Ending(self.task.clone())))
+    }
+}
+
+impl<T> Cancellable for JoinHandle<T> {
+    fn unparker(&self) -> Unparker {
+        Unparker::of(self.task.clone().into_park())
     }
 }
 

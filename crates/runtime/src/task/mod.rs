@@ -219,9 +219,11 @@ impl Header {
     pub(crate) fn adopt_daemon(&self, child: Weak<dyn Park>) {
         let rare = self.rare.get_or_init(Box::default);
         let mut daemons = rare.daemons.lock().unwrap_or_else(PoisonError::into_inner);
-        // Dead children are swept out when the list would grow, so it is never longer than twice those that live.
+        // Dead children are swept out when the list would grow, and then there is room for as many again as live.
         if daemons.len() == daemons.capacity() {
             daemons.retain(|child| child.strong_count() > 0);
+            let live = daemons.len();
+            daemons.reserve(live.max(4));
         }
         daemons.push(child);
     }

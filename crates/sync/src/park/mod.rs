@@ -30,7 +30,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ pub use self::place::{Snapshot, forget_time, note_time};
 pub use self::reason::{Wait, WaitReason};
 pub use self::region::{assert_may_wait, may_wait, no_suspend, no_suspend_at, no_wait};
 pub use self::surroundings::{Nested, Raising, Unwinding, is_nested_on, uninterrupted};
-pub use self::thread::{ThreadParker, adopt_thread, is_alive, threads};
+pub use self::thread::{ThreadParker, adopt_thread, is_alive, run_as, threads};
 pub use self::waiter::{Waiter, Waiting, unwinding_switches};
 pub use self::waker::waker_of;
 pub use self::watched::{Home, Registration, Watched};
@@ -138,6 +138,11 @@ impl Unparker {
     #[must_use]
     pub fn task(&self) -> Option<&(dyn Any + Send + Sync)> {
         self.0.task()
+    }
+
+    /// The task, for who must not keep it.
+    pub(crate) fn downgrade(&self) -> Weak<dyn Park> {
+        Arc::downgrade(&self.0)
     }
 
     /// The same for futures, which may keep it, clone it and wake it as often as they like.

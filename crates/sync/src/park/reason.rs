@@ -46,6 +46,7 @@ pub enum WaitReason {
     WatchChange,
     BroadcastSend,
     BroadcastReceive,
+    TokenWait,
 }
 
 impl WaitReason {
@@ -87,6 +88,7 @@ impl WaitReason {
         Self::WatchChange,
         Self::BroadcastSend,
         Self::BroadcastReceive,
+        Self::TokenWait,
     ];
 
     pub(super) fn from_u8(value: u8) -> Option<Self> {
@@ -134,6 +136,7 @@ impl WaitReason {
             Self::WatchChange => "waiting for a new value",
             Self::BroadcastSend => "broadcasting to slow receivers",
             Self::BroadcastReceive => "receiving from a broadcast",
+            Self::TokenWait => "waiting for a cancel token",
         }
     }
 }

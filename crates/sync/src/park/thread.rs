@@ -143,6 +143,27 @@ pub fn adopt_thread(parker: Arc<dyn Park>) {
     CURRENT.with(|current| current.set(NonNull::new(pointer.cast_mut())));
 }
 
+/// Runs `f` as the task `parker`, which is bound to the calling thread, and which the thread is until `f` returns or unwinds:
+/// for threads that run one task after the other.
+pub fn run_as(parker: &Arc<dyn Park>, f: impl FnOnce()) {
+    /// Who the thread was before.
+    struct Before(u64, Option<NonNull<dyn Park>>);
+
+    impl Drop for Before {
+        fn drop(&mut self) {
+            THREADS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+            CURRENT.with(|current| current.set(self.1));
+        }
+    }
+
+    let id = parker.waiter().id();
+    THREADS.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::downgrade(parker));
+    // The caller's reference keeps it for as long as it is current.
+    let pointer = NonNull::new(Arc::as_ptr(parker).cast_mut());
+    let _before = Before(id, CURRENT.with(|current| current.replace(pointer)));
+    f();
+}
+
 /// Gives a thread that nobody spawned here a parker, at its first wait.
 #[cold]
 pub(super) fn become_task() -> NonNull<dyn Park> {

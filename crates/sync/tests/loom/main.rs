@@ -19,6 +19,7 @@
 mod support;
 
 mod barrier;
+mod cancel_token;
 mod channel;
 mod condvar;
 mod fan_out;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use ropewalk::{JoinHandle, Runtime, coroutine, thread, timeout};
+use ropewalk::{CancelToken, JoinHandle, Runtime, coroutine, thread, timeout};
 use ropewalk_sync::park::{Unparker, WaitReason};
 
 #[path = "../../suite/support/watchdog.rs"]
@@ -153,6 +153,10 @@ impl<T: Send + 'static> Task<T> {
 
     pub(crate) fn cancel(&self) {
         self.handle.cancel();
+    }
+
+    pub(crate) fn attach_to(&self, token: &CancelToken) {
+        token.attach(&self.handle);
     }
 
     /// Wakes it for no reason.
