@@ -59,7 +59,9 @@ fn main() {
         let answers = join_all(numbers.chunks(EACH as usize).map(|part| {
             move || {
                 borrowing(|| {
-                    part.par_chunks(500).map(|few| few.iter().filter(|n| is_prime(**n)).count()).sum::<usize>()
+                    part.par_chunks(500)
+                        .map(|few| few.iter().filter(|n| is_prime(**n)).count())
+                        .sum::<usize>()
                 })
             }
         }));
