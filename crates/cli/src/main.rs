@@ -7,15 +7,20 @@ mod duration;
 mod exit_code;
 mod files;
 mod format;
+mod interrupt;
 mod load;
+mod machine;
+mod output;
 mod parent;
 mod report;
 mod serve;
 mod size;
 mod slices;
+mod statistics;
 mod text;
 mod tour;
 mod usage;
+mod verdict;
 
 use clap::{Parser, Subcommand};
 

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use crate::compare::cell::CellOptions;
 use crate::compare::client::ClientOptions;
-use crate::compare::machine::Machine;
+use crate::compare::disk::Disk;
 use crate::compare::plan::Plan;
 use crate::compare::result::Method;
 use crate::compare::server::ServerOptions;
 use crate::files;
 use crate::load::Work;
 use crate::load::payments::Bank;
+use crate::machine::Machine;
 use crate::size::Size;
 
 /// The accounts of every cell: 10,000 of 100.00.
@@ -159,7 +160,7 @@ impl Settings {
     }
 
     /// What every cell needs to know, on this machine.
-    pub(crate) fn cell_options(&self, machine: &Machine) -> CellOptions {
+    pub(crate) fn cell_options(&self, machine: &Machine, disk: &Disk) -> CellOptions {
         let method = &self.method;
         CellOptions {
             directory: self.directory.clone(),
@@ -180,7 +181,7 @@ impl Settings {
                 payments: method.payments,
                 bank: BANK,
             },
-            sync_us: machine.disk.sync_least_us,
+            sync_us: disk.sync_least_us,
             processors: machine.processors,
         }
     }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use crate::block::Block;
 use crate::compare::books;
 use crate::compare::client::{ClientFailed, ClientOptions};
-use crate::compare::interrupt::Interrupt;
 use crate::compare::limiter::Shares;
 use crate::compare::limits::Obstacle;
 use crate::compare::measure::Memory;
@@ -14,6 +13,7 @@ use crate::compare::plan::Plan;
 use crate::compare::result::{Figures, Measurement, Outcome};
 use crate::compare::server::{Server, ServerDied, ServerOptions};
 use crate::format;
+use crate::interrupt::Interrupt;
 use crate::load::{Spent, Summary, journal};
 use crate::size::Size;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::compare::child::Child;
-use crate::compare::interrupt::Interrupt;
 use crate::compare::server::Server;
+use crate::interrupt::Interrupt;
 use crate::load::payments::Bank;
 use crate::load::{Summary, Work};
 

@@ -16,12 +16,10 @@ mod books;
 mod cell;
 mod child;
 mod client;
-pub(crate) mod interrupt;
+mod disk;
 mod limiter;
-pub(crate) mod limits;
-pub(crate) mod machine;
+mod limits;
 mod measure;
-pub(crate) mod output;
 mod plan;
 mod report;
 mod result;
@@ -29,22 +27,24 @@ mod rows;
 #[cfg(test)]
 mod sample;
 mod server;
-pub(crate) mod statistics;
-pub(crate) mod table;
-pub(crate) mod verdict;
+mod table;
+mod verdict;
 
 use std::error::Error;
 
 pub(crate) use args::Args;
 
 use crate::compare::args::Settings;
-use crate::compare::interrupt::Interrupt;
-use crate::compare::limits::{Limits, Need};
-use crate::compare::machine::Machine;
-use crate::compare::output::Output;
+use crate::compare::cell::CellOptions;
+use crate::compare::disk::Disk;
+use crate::compare::limits::Need;
 use crate::compare::plan::Plan;
 use crate::compare::result::{Cell, Comparison, Method, Outcome, SCHEMA};
 use crate::exit_code::ExitCode;
+use crate::interrupt::Interrupt;
+use crate::machine::Machine;
+use crate::machine::limits::Limits;
+use crate::output::Output;
 use crate::size::Size;
 use crate::{files, format};
 
@@ -59,13 +59,16 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     };
     let interrupt = Interrupt::listen()?;
     crate::load::raise_descriptors();
-    let machine = Machine::inspect(&settings.directory)?;
+    let machine = Machine::inspect()?;
+    let disk = Disk::inspect(&settings.directory)?;
     let schedule = schedule(&settings.method);
     let mut output = Output::new(schedule.len() as u64);
-    output.write(&(table::heading(&machine, &settings.method) + &foreseen(&settings.method) + "\n"))?;
-    let cells = run_cells(&settings, &machine, &schedule, &interrupt, &mut output)?;
+    output
+        .write(&(table::heading(&machine, &disk, &settings.method) + &foreseen(&settings.method) + "\n"))?;
+    let cells =
+        run_cells(&settings, &settings.cell_options(&machine, &disk), &schedule, &interrupt, &mut output)?;
     output.finish();
-    let comparison = conclude(&settings, machine, cells, interrupt.is_set());
+    let comparison = conclude(&settings, machine, disk, cells, interrupt.is_set());
     show(&comparison, &mut output)?;
     if let Some(path) = &settings.json {
         let mut json = serde_json::to_vec_pretty(&comparison)?;
@@ -114,12 +117,11 @@ fn need(method: &Method, plan: Plan, users: u32) -> Need {
 /// Runs the cells until the end, Ctrl-C, or until nobody wants the results any more.
 fn run_cells(
     settings: &Settings,
-    machine: &Machine,
+    options: &CellOptions,
     schedule: &[(u32, u32, Plan)],
     interrupt: &Interrupt,
     output: &mut Output,
 ) -> Result<Vec<Cell>, Box<dyn Error>> {
-    let options = settings.cell_options(machine);
     let mut cells = Vec::new();
     for &(round, users, plan) in schedule {
         let wanted = !output.is_closed() || settings.json.is_some() || settings.report.is_some();
@@ -130,7 +132,7 @@ fn run_cells(
         // Asked again: memory and threads come and go.
         let outcome = match need(&settings.method, plan, users).obstacle(&Limits::read()) {
             Some(obstacle) => Some(Outcome::Impossible(obstacle)),
-            None => cell::run(plan, users, &options, interrupt),
+            None => cell::run(plan, users, options, interrupt),
         };
         let Some(outcome) = outcome else { break };
         let cell = Cell { round, users, plan, outcome };
@@ -144,7 +146,13 @@ fn run_cells(
     Ok(cells)
 }
 
-fn conclude(settings: &Settings, machine: Machine, cells: Vec<Cell>, interrupted: bool) -> Comparison {
+fn conclude(
+    settings: &Settings,
+    machine: Machine,
+    disk: Disk,
+    cells: Vec<Cell>,
+    interrupted: bool,
+) -> Comparison {
     let method = settings.method.clone();
     let rows = rows::rows(&method, &cells);
     Comparison {
@@ -158,6 +166,7 @@ fn conclude(settings: &Settings, machine: Machine, cells: Vec<Cell>, interrupted
         cells,
         rows,
         machine,
+        disk,
         interrupted,
     }
 }
@@ -171,7 +180,7 @@ fn show(comparison: &Comparison, output: &mut Output) -> Result<(), Box<dyn Erro
     output.write(&table::noise(comparison.others))?;
     output.write(&table::pairs(method, &comparison.pairs))?;
     output.write(&table::faults(&comparison.cells))?;
-    output.write(&table::verdicts(&comparison.verdicts))?;
+    output.write(&crate::verdict::to_text(&comparison.verdicts))?;
     output.write_last_line(&comparison.in_short)?;
     Ok(())
 }

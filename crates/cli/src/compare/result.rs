@@ -5,14 +5,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::compare::books::Books;
+use crate::compare::disk::Disk;
 use crate::compare::limiter::{Limiter, Shares};
 use crate::compare::limits::Obstacle;
-use crate::compare::machine::Machine;
 use crate::compare::measure::Memory;
 use crate::compare::plan::Plan;
-use crate::compare::statistics::{Interval, Ratio, Spread};
-use crate::compare::verdict::Verdict;
 use crate::load::{Summary, Work};
+use crate::machine::Machine;
+use crate::statistics::{Interval, Ratio, Spread};
+use crate::verdict::Verdict;
 
 /// The version of the JSON document.
 pub(crate) const SCHEMA: u32 = 2;
@@ -26,6 +27,8 @@ pub(crate) struct Comparison {
     pub(crate) command: String,
     /// Where it was made.
     pub(crate) machine: Machine,
+    /// What the databases were on.
+    pub(crate) disk: Disk,
     /// How it was made.
     pub(crate) method: Method,
     /// Every cell that was run or skipped, in order.

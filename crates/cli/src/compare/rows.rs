@@ -3,7 +3,7 @@
 use crate::compare::limiter::Limiter;
 use crate::compare::plan::Plan;
 use crate::compare::result::{Cell, Figures, Measurement, Method, Outcome, Pair, Row};
-use crate::compare::statistics::{Interval, Ratio, Spread, median};
+use crate::statistics::{Interval, Ratio, Spread, median};
 
 /// The plan that the others are compared with: threads, if they are there, else plain std threads.
 pub(crate) fn baseline(plans: &[Plan]) -> Option<Plan> {

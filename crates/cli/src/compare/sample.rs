@@ -1,13 +1,14 @@
 //! Made-up results for the tests of whatever is computed from results.
 
 use crate::compare::books::Books;
+use crate::compare::disk::Disk;
 use crate::compare::limiter::Limiter;
-use crate::compare::machine::{Disk, Machine};
 use crate::compare::measure::Memory;
 use crate::compare::plan::Plan;
 use crate::compare::result::{Cell, Comparison, Figures, Measurement, Method, Outcome, SCHEMA};
 use crate::compare::{rows, verdict};
 use crate::load::{Answers, Latencies, Spent, Summary, Window, Work};
+use crate::machine::Machine;
 
 /// A method with three rounds of these plans and users.
 pub(crate) fn method(plans: &[Plan], users: &[u32]) -> Method {
@@ -117,13 +118,13 @@ pub(crate) fn comparison(method: Method, cells: Vec<Cell>) -> Comparison {
             version: "0.1.0".to_owned(),
             release_build: true,
             started: "2026-11-21T08:00:00Z".to_owned(),
-            disk: Disk {
-                directory: "/tmp".to_owned(),
-                file_system: "ext4".to_owned(),
-                sync_us: 850.0,
-                sync_least_us: 800.0,
-                durable: true,
-            },
+        },
+        disk: Disk {
+            directory: "/tmp".to_owned(),
+            file_system: "ext4".to_owned(),
+            sync_us: 850.0,
+            sync_least_us: 800.0,
+            durable: true,
         },
         pairs: rows::pairs(&method, &cells),
         verdicts: verdict::verdicts(&method, &rows),

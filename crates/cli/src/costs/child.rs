@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use ropewalk::JoinHandle;
 use ropewalk::process;
 
-use crate::compare::interrupt::Interrupt;
 use crate::costs::cell::Cell;
 use crate::costs::measure::measure;
 use crate::costs::method::Method;
 use crate::costs::result::{Figures, Outcome};
+use crate::interrupt::Interrupt;
 
 /// How often Ctrl-C is looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

@@ -11,16 +11,16 @@
 
 use std::error::Error;
 
-use crate::compare::interrupt::Interrupt;
-use crate::compare::limits::Limits;
-use crate::compare::output::Output;
 use crate::exit_code::ExitCode;
 use crate::files;
+use crate::interrupt::Interrupt;
+use crate::machine::Machine;
+use crate::machine::limits::Limits;
+use crate::output::Output;
 
 mod args;
 mod cell;
 mod child;
-mod machine;
 mod measure;
 mod method;
 mod obstacle;
@@ -35,7 +35,6 @@ pub(crate) use args::Args;
 
 use self::args::Settings;
 use self::cell::{Cell, cells};
-use self::machine::Machine;
 use self::method::Method;
 use self::result::{Costs, Outcome, Row, SCHEMA};
 
@@ -65,7 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     }
     output.write(&table::tables(&costs))?;
     output.write(&table::noise(&costs))?;
-    output.write(&table::verdicts(&costs.verdicts))?;
+    output.write(&crate::verdict::to_text(&costs.verdicts))?;
     output.write_last_line(&costs.in_short)?;
     if let Some(path) = &settings.json {
         let mut json = serde_json::to_vec_pretty(&costs)?;

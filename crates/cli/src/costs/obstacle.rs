@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::compare::limits::Limits;
 use crate::costs::cell::{Cell, Creator, Plan};
 use crate::costs::measure::FOREIGN_PROGRAM;
 use crate::costs::method::Method;
+use crate::machine::limits::Limits;
 
 /// What a task takes at most, of memory and descriptors: generous.
 const PROCESS_BYTES: u64 = 16 << 20;

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use crate::compare::statistics::Spread;
-use crate::compare::verdict::Finding;
 use crate::costs::cell::{
     CREATORS, Cell, Cpus, Creation, Creator, How, Memory, PARTS, PLANS, Part, Plan, SWITCHES, Switch,
 };
@@ -13,6 +11,8 @@ use crate::format;
 use crate::report::scale::{Scale, Spacing};
 use crate::report::svg::{Anchor, Svg, escape};
 use crate::report::{Page, facts, note};
+use crate::statistics::Spread;
+use crate::verdict::Finding;
 
 /// The size of a drawing; the page scales it.
 const WIDTH: f64 = 520.0;

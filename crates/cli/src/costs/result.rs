@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::statistics::{Ratio, Spread};
-use crate::compare::verdict::Verdict;
 use crate::costs::cell::Cell;
-use crate::costs::machine::Machine;
 use crate::costs::method::Method;
+use crate::machine::Machine;
+use crate::statistics::{Ratio, Spread};
+use crate::verdict::Verdict;
 
 /// The version of the JSON document.
 pub(crate) const SCHEMA: u32 = 1;
@@ -155,5 +155,5 @@ impl Rows<'_> {
 /// The median over the cells of the part that other programs had.
 pub(crate) fn others(rows: &[Row]) -> Option<f64> {
     let parts = rows.iter().filter_map(|row| row.spread(Figure::OthersPart)).map(|spread| spread.median);
-    crate::compare::statistics::median(parts)
+    crate::statistics::median(parts)
 }

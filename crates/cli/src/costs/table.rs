@@ -4,16 +4,15 @@ use std::fmt::Write as _;
 
 use comfy_table::CellAlignment::{Left, Right};
 
-use crate::compare::statistics::Spread;
-use crate::compare::verdict::Verdict;
 use crate::costs::cell::{
     CREATORS, Cell, Counter, Cpus, Creation, Creator, GUARDS, Guard, How, Memory, PLANS, Part, Plan,
     SWITCHES, Switch, WORST, Worst,
 };
-use crate::costs::machine::Machine;
 use crate::costs::method::Method;
 use crate::costs::result::{Costs, Figure, Row, Rows};
 use crate::format;
+use crate::machine::Machine;
+use crate::statistics::Spread;
 use crate::text::{show, table, wrap};
 
 /// Other programs that take less than this part of a CPU are not worth a warning.
@@ -335,9 +334,4 @@ pub(crate) fn noise(costs: &Costs) -> String {
         );
         "\n".to_owned() + &wrap(&text, "")
     })
-}
-
-/// The verdicts, without the last sentence.
-pub(crate) fn verdicts(verdicts: &[Verdict]) -> String {
-    crate::compare::table::verdicts(verdicts)
 }

@@ -4,10 +4,10 @@ use crate::compare::plan::Plan;
 use crate::compare::report::plot::{ACROSS, Plot, Point, Series, UPWARDS};
 use crate::compare::result::{Comparison, Figures, Row};
 use crate::compare::rows::measurement;
-use crate::compare::statistics::Spread;
 use crate::format;
 use crate::load::Latencies;
 use crate::report::scale::{Scale, Spacing};
+use crate::statistics::Spread;
 
 /// The memory of the texts' server.
 const SERVER_BYTES: f64 = 8.0 * 1024.0 * 1024.0 * 1024.0;

@@ -6,10 +6,10 @@ use crate::compare::report::figures::{self, capitalised};
 use crate::compare::report::rows::rows;
 use crate::compare::result::Comparison;
 use crate::compare::table;
-use crate::compare::verdict::Finding;
 use crate::format;
 use crate::report::svg::escape;
 use crate::report::{Page, facts, note};
+use crate::verdict::Finding;
 
 /// The whole report.
 pub(crate) fn page(comparison: &Comparison) -> String {
@@ -63,8 +63,8 @@ fn warnings(comparison: &Comparison) -> String {
     if !comparison.machine.release_build {
         warn("caution", "Made with a debug build: the figures mean little.");
     }
-    if !comparison.machine.disk.durable {
-        let file_system = &comparison.machine.disk.file_system;
+    if !comparison.disk.durable {
+        let file_system = &comparison.disk.file_system;
         warn(
             "caution",
             &format!(
@@ -117,7 +117,7 @@ fn with_whole_flags(text: &str) -> String {
 }
 
 fn method(comparison: &Comparison) -> String {
-    let machine = &comparison.machine;
+    let Comparison { machine, disk, .. } = comparison;
     facts([
         ("Processor", format!("{}, {} CPUs", machine.processor, machine.processors)),
         ("Memory", format::bytes(machine.memory_bytes as f64)),
@@ -127,9 +127,9 @@ fn method(comparison: &Comparison) -> String {
             "Database",
             format!(
                 "SQLite, WAL, synced at every commit; in {} on {}, where one sync takes {}",
-                machine.disk.directory,
-                machine.disk.file_system,
-                format::time(machine.disk.sync_us)
+                disk.directory,
+                disk.file_system,
+                format::time(disk.sync_us)
             ),
         ),
         ("Method", table::method_line(&comparison.method)),
@@ -188,7 +188,7 @@ mod tests {
         assert!(!page(&odd).contains("class=\"warning\"") && !page(&odd).contains("class=\"caution\""));
         odd.rows[0].books_balance = Some(false);
         odd.machine.release_build = false;
-        odd.machine.disk.durable = false;
+        odd.disk.durable = false;
         odd.interrupted = true;
         odd.others = Some(0.5);
         assert_eq!(page(&odd).matches("class=\"warning\"").count(), 1);

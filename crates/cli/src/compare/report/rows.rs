@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use crate::compare::plan::Plan;
 use crate::compare::result::{Comparison, Row};
 use crate::compare::rows::baseline;
-use crate::compare::statistics::{Ratio, Spread};
 use crate::format;
 use crate::report::svg::escape;
+use crate::statistics::{Ratio, Spread};
 
 /// A column: its name, whether it stands left, and what stands in it.
 struct Column {

@@ -5,19 +5,18 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table};
 
+use crate::compare::disk::Disk;
 use crate::compare::limits::Obstacle;
-use crate::compare::machine::Machine;
 use crate::compare::plan::Plan;
 use crate::compare::result::{Cell, Figures, Method, Outcome, Pair, Row};
 use crate::compare::rows::{baseline, measurement};
-use crate::compare::statistics::{Ratio, Spread};
-use crate::compare::verdict::Verdict;
 use crate::format;
+use crate::machine::Machine;
+use crate::statistics::{Ratio, Spread};
 use crate::text::{show, table, wrap};
 
 /// What stands above the first cell: machine, method, and what a reader should beware of.
-pub(crate) fn heading(machine: &Machine, method: &Method) -> String {
-    let disk = &machine.disk;
+pub(crate) fn heading(machine: &Machine, disk: &Disk, method: &Method) -> String {
     let mut text = format!(
         "{}, {} CPUs, {} of memory, {}\n{} on {}, one sync takes {}\n{}",
         machine.processor,
@@ -355,16 +354,6 @@ pub(crate) fn pairs(method: &Method, pairs: &[Pair]) -> String {
 
 /// The thread plan must cost what plain std threads cost, within so much, or the comparison is a lie.
 const CONTROL_TOLERANCE: f64 = 0.10;
-
-/// The verdicts, without the last sentence.
-pub(crate) fn verdicts(verdicts: &[Verdict]) -> String {
-    let mut text = String::from("\nWhat the texts say - what this machine says\n");
-    for verdict in verdicts {
-        text += &wrap(&format!("\"{}\"", verdict.claim), "");
-        text += &wrap(&format!("  {}: {}", verdict.finding, verdict.text), "    ");
-    }
-    text
-}
 
 use CellAlignment::{Left, Right};
 

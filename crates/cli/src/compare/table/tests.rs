@@ -22,11 +22,11 @@ fn comparison() -> Comparison {
 fn all(comparison: &Comparison) -> String {
     let method = &comparison.method;
     let cells: String = comparison.cells.iter().map(|cell| cell_line(cell, method) + "\n").collect();
-    heading(&comparison.machine, method)
+    heading(&comparison.machine, &comparison.disk, method)
         + &cells
         + &tables(method, &comparison.rows)
         + &pairs(method, &comparison.pairs)
-        + &verdicts(&comparison.verdicts)
+        + &crate::verdict::to_text(&comparison.verdicts)
 }
 
 #[track_caller]
@@ -141,11 +141,11 @@ fn the_control_is_said_to_be_within_ten_percent_only_if_the_interval_is() {
 #[test]
 fn a_file_system_in_memory_is_flagged() {
     let mut comparison = comparison();
-    assert!(!heading(&comparison.machine, &comparison.method).contains("Beware"));
-    comparison.machine.disk.file_system = "tmpfs".into();
-    comparison.machine.disk.durable = false;
+    assert!(!heading(&comparison.machine, &comparison.disk, &comparison.method).contains("Beware"));
+    comparison.disk.file_system = "tmpfs".into();
+    comparison.disk.durable = false;
     comparison.machine.release_build = false;
-    let text = heading(&comparison.machine, &comparison.method);
+    let text = heading(&comparison.machine, &comparison.disk, &comparison.method);
     assert!(text.contains("tmpfs is in memory") && text.contains("debug build"), "{text}");
     assert_narrow(&text);
 }

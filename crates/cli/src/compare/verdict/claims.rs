@@ -2,11 +2,11 @@
 
 use crate::compare::plan::Plan;
 use crate::compare::result::Row;
-use crate::compare::statistics::{Ratio, Spread};
 use crate::compare::verdict::evidence::{Evidence, USERS_FOR_MEMORY};
-use crate::compare::verdict::{Finding, Verdict};
 use crate::format;
 use crate::load::Work;
+use crate::statistics::{Ratio, Spread};
+use crate::verdict::{Finding, Verdict};
 
 /// The texts' figures.
 const THREAD_BYTES_CLAIMED: f64 = 4e6;

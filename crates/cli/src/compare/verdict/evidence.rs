@@ -2,7 +2,7 @@
 
 use crate::compare::plan::Plan;
 use crate::compare::result::{Figures, Method, Row};
-use crate::compare::statistics::Spread;
+use crate::statistics::Spread;
 
 /// Below so many users the memory of a task drowns in that of the rest of the process.
 pub(super) const USERS_FOR_MEMORY: u32 = 1_000;

@@ -3,8 +3,8 @@
 use crate::compare::plan::Plan;
 use crate::compare::result::{Method, Row};
 use crate::compare::rows::baseline;
-use crate::compare::statistics::Ratio;
 use crate::format;
+use crate::statistics::Ratio;
 
 /// "In short: ..." for these rows.
 pub(crate) fn in_short(method: &Method, rows: &[Row]) -> String {

@@ -6,6 +6,7 @@ use crate::compare::plan::Plan::{self, Coroutine, Process, ProcessCoroutine, Std
 use crate::compare::result::{Cell, Outcome};
 use crate::compare::{rows, sample};
 use crate::load::Work;
+use crate::verdict::Finding;
 
 /// The verdicts and the last sentence for three rounds of each (users, plan, rate, CPU).
 fn judge(of: &[(u32, Plan, f64, f64)]) -> (Vec<Verdict>, String) {

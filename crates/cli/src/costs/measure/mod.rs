@@ -5,10 +5,10 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::compare::statistics::median;
 use crate::costs::cell::Cell;
 use crate::costs::method::Method;
 use crate::costs::result::Figures;
+use crate::statistics::median;
 use crate::usage;
 
 mod counter;

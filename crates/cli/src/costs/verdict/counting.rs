@@ -1,11 +1,11 @@
 //! The shared counter.
 
 use super::verdict;
-use crate::compare::verdict::{Finding, Verdict};
 use crate::costs::cell::{Cell, Counter, Cpus, Guard, Plan};
 use crate::costs::method::Method;
 use crate::costs::result::{Figure, Rows};
 use crate::costs::table::{percent, time};
+use crate::verdict::{Finding, Verdict};
 
 fn cell(method: &Method, plan: Plan, guard: Guard, cpus: Cpus) -> Cell {
     Cell::Counter(Counter { plan, guard, tasks: method.counting, cpus })

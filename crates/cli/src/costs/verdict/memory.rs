@@ -1,12 +1,12 @@
 //! Memory of tasks that wait.
 
 use super::{at_least, times, verdict};
-use crate::compare::verdict::{Finding, Verdict};
 use crate::costs::cell::{Cell, Memory, Plan};
 use crate::costs::method::Method;
 use crate::costs::result::{Figure, Rows};
 use crate::costs::table::TASKS_CLAIMED;
 use crate::format;
+use crate::verdict::{Finding, Verdict};
 
 /// The texts' figures.
 const THREAD_BYTES_CLAIMED: f64 = 4e6;

@@ -1,11 +1,11 @@
 //! What the texts say of costs, and what this machine says: pure functions of the rows, which never say more than the
 //! rows do.
 
-use crate::compare::statistics::Ratio;
-use crate::compare::verdict::{Finding, Verdict};
 use crate::costs::method::Method;
 use crate::costs::result::{Row, Rows};
 use crate::format;
+use crate::statistics::Ratio;
+use crate::verdict::{Finding, Verdict};
 
 mod counting;
 mod in_short;

@@ -1,12 +1,12 @@
 //! Creation and switches.
 
 use super::{at_least, times, verdict};
-use crate::compare::verdict::{Finding, Verdict};
 use crate::costs::cell::{Cell, Cpus, Creation, Creator, How, Plan, Switch, Worst};
 use crate::costs::method::Method;
 use crate::costs::result::{Figure, Rows};
 use crate::costs::table::time;
 use crate::format;
+use crate::verdict::{Finding, Verdict};
 
 /// The texts' figures, of Solaris.
 const CREATION_CLAIMED: f64 = 30.0;

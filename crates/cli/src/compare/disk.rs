@@ -1,36 +1,13 @@
-//! The machine on which a comparison was made: what a reader needs to judge the figures by.
+//! The disk on which a comparison has its databases: what a commit waits for.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::statistics::Spread;
-
-/// The machine, the build and the place of the database.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Machine {
-    /// The processor's name.
-    pub(crate) processor: String,
-    /// Processors that this process may use.
-    pub(crate) processors: usize,
-    /// Memory of the machine.
-    pub(crate) memory_bytes: u64,
-    /// Kernel name, release and architecture.
-    pub(crate) kernel: String,
-    /// How coroutines hear from the kernel, and why it is not io_uring where it is not.
-    pub(crate) driver: String,
-    /// Version of Ropewalk.
-    pub(crate) version: String,
-    /// Whether this is an optimised build; figures of another one mean little.
-    pub(crate) release_build: bool,
-    /// When the comparison began, UTC.
-    pub(crate) started: String,
-    /// Where the databases are.
-    pub(crate) disk: Disk,
-}
+use crate::statistics::Spread;
 
 /// The file system that holds the databases.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,36 +24,12 @@ pub(crate) struct Disk {
     pub(crate) durable: bool,
 }
 
-impl Machine {
-    /// Looks at this machine, with the databases in `directory`.
+impl Disk {
+    /// Looks at the file system of `directory`, and times it.
     ///
     /// # Errors
-    /// When `directory` cannot be written, with its name; when no runtime can be built.
+    /// When `directory` cannot be written, with its name.
     pub(crate) fn inspect(directory: &Path) -> io::Result<Self> {
-        let runtime = ropewalk::Runtime::builder().workers(1).build()?;
-        let kernel = rustix::system::uname();
-        let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
-        Ok(Self {
-            processor: processor(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
-            processors: std::thread::available_parallelism().map_or(1, usize::from),
-            memory_bytes: memory_bytes(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
-            kernel: format!(
-                "{} {} {}",
-                text(kernel.sysname()),
-                text(kernel.release()),
-                text(kernel.machine())
-            ),
-            driver: runtime.driver().to_string(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            release_build: !cfg!(debug_assertions),
-            started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-            disk: Disk::inspect(directory)?,
-        })
-    }
-}
-
-impl Disk {
-    fn inspect(directory: &Path) -> io::Result<Self> {
         let named = |error: io::Error| {
             io::Error::new(
                 error.kind(),
@@ -98,25 +51,6 @@ impl Disk {
             directory: directory.display().to_string(),
         })
     }
-}
-
-/// The processor's name in `/proc/cpuinfo`.
-pub(crate) fn processor(cpuinfo: &str) -> String {
-    cpuinfo
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(key, _)| matches!(key.trim(), "model name" | "CPU part"))
-        .map_or_else(|| "unknown processor".to_owned(), |(_, value)| value.trim().to_owned())
-}
-
-/// All memory, by `/proc/meminfo`.
-pub(crate) fn memory_bytes(meminfo: &str) -> u64 {
-    meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
-        .unwrap_or(0)
-        * 1024
 }
 
 /// The type of the file system that holds `path`: the last mount on the longest prefix of it.
@@ -183,21 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn the_processor_and_the_memory_are_found() {
-        assert_eq!(processor("processor\t: 0\nmodel name\t: AMD EPYC\n"), "AMD EPYC");
-        assert_eq!(processor(""), "unknown processor");
-        assert_eq!(memory_bytes("MemTotal:       1024 kB\nMemFree: 1 kB\n"), 1 << 20);
-    }
-
-    #[test]
     fn a_directory_that_is_not_there_is_named_with_the_flag_to_use() {
-        let error = Machine::inspect(Path::new("/nowhere/at/all")).unwrap_err().to_string();
+        let error = Disk::inspect(Path::new("/nowhere/at/all")).unwrap_err().to_string();
         assert!(error.contains("/nowhere/at/all") && error.contains("--dir"), "{error}");
     }
 
     #[test]
     fn a_sync_takes_some_time() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(Machine::inspect(directory.path()).unwrap().disk.sync_us > 0.0);
+        assert!(Disk::inspect(directory.path()).unwrap().sync_us > 0.0);
     }
 }

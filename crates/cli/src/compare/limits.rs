@@ -1,16 +1,13 @@
 //! Can this machine run so many users under this plan? Asked before the run, so that a limit is a row with its reason
 //! and the line that mends it, and not a failure halfway.
 
-mod kernel;
-
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use kernel::Limits;
-
 use crate::compare::plan::Plan;
 use crate::format;
+use crate::machine::limits::Limits;
 use crate::size::Size;
 
 /// Why the machine cannot run a cell.
