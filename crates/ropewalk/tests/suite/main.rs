@@ -14,6 +14,7 @@ mod commands;
 mod crash_matrix;
 mod drivers;
 mod ends;
+mod entries;
 mod faults;
 mod futures;
 mod generators;
