@@ -122,7 +122,7 @@
 //!
 //! # Other programs
 //! [`Command`] starts them, with std's names and std's rules: nobody ends them but who has their [`Child`], and they
-//! outlive their parent. Waits for them, and for what they print, let others run.
+//! outlive their parent, unless they are told to [die with it](Command::die_with_parent). Waits for them, and for what they print, let others run.
 //!
 //! ```
 //! use ropewalk::process::{Command, Stdio};

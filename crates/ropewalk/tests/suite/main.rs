@@ -12,6 +12,7 @@ mod cancel_rules;
 mod cancel_token;
 mod commands;
 mod crash_matrix;
+mod die_with_parent;
 mod drivers;
 mod ends;
 mod entries;

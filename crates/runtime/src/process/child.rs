@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{self, Same};
 use super::reply::Reply;
+use super::shim::{self, Execute};
 
 /// What a child that starts before `main` is called.
 pub(super) const BEFORE_MAIN: &str = "ropewalk-child";
@@ -71,8 +72,18 @@ pub(super) struct Setup {
     pub(super) limits: Limits,
     /// Its standard input, if it is to have one.
     pub(super) stdin: Option<Descriptor>,
-    /// What it is to do in a pool; without it there is one call.
-    pub(super) pool: Option<PoolRules>,
+    pub(super) role: Role,
+}
+
+/// What a child is for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Role {
+    /// One call.
+    Call,
+    /// One after the other.
+    Work(PoolRules),
+    /// To become another program.
+    Execute(Execute),
 }
 
 impl Setup {
@@ -145,29 +156,31 @@ fn run() -> ! {
 }
 
 fn serve() -> io::Result<()> {
-    let link = take_link()?;
+    // First: a parent that ends after this takes its child along, and one that has ended before is not found any more.
     sys::die_with_spawner()?;
+    let link = take_link()?;
     sys::unblock_signals()?;
     sys::survive_broken_pipes();
-    // The parent may have ended before the kernel was told: then the link says so.
     let Some(setup) = link.receive(None)? else { return Ok(()) };
-    let setup: Setup = decode(setup)?;
-    let Setup { pool, limits, parents, .. } = setup;
-    let same = if parents { Same::Yes } else { Same::No };
-    let refused = prepare(setup).err();
-    match pool {
-        None => {
+    let mut setup: Setup = decode(setup)?;
+    if let Err(error) = prepare(&mut setup) {
+        if matches!(setup.role, Role::Call) {
+            // What is left unread the parent would hear of before the answer.
+            link.receive(None)?;
+        }
+        return Reply::Refused(error.to_string()).send(&link, true);
+    }
+    let same = if setup.parents { Same::Yes } else { Same::No };
+    match setup.role {
+        Role::Call => {
             let Some(call) = link.receive(None)? else { return Ok(()) };
-            match refused {
-                Some(error) => Reply::Refused(error.to_string()).send(&link, true),
-                None => perform(call, same)?.send(&link, true),
-            }
+            perform(call, same)?.send(&link, true)
         }
-        Some(rules) => {
-            let reply = refused.as_ref().map_or(Reply::Ready, |error| Reply::Refused(error.to_string()));
-            reply.send(&link, refused.is_some())?;
-            if refused.is_some() { Ok(()) } else { work(&link, &rules, limits.cpu_seconds, same) }
+        Role::Work(rules) => {
+            Reply::Ready.send(&link, false)?;
+            work(&link, &rules, setup.limits.cpu_seconds, same)
         }
+        Role::Execute(order) => shim::execute(order, &link),
     }
 }
 
@@ -200,23 +213,23 @@ fn take_link() -> io::Result<Link> {
     if sys::is_privileged_program() {
         return Err(io::Error::other("a program with more rights than its starter takes no orders"));
     }
-    let stdin = io::stdin();
-    if !sys::is_link_to_parent(stdin.as_fd())? {
+    let stdin = sys::standard_input();
+    if !sys::is_link_to_parent(stdin)? {
         return Err(io::Error::other("its standard input is no link to its parent"));
     }
-    let socket: OwnedFd = stdin.as_fd().try_clone_to_owned()?;
+    let socket: OwnedFd = stdin.try_clone_to_owned()?;
     sys::empty_standard_input()?;
     Ok(Link::from(socket))
 }
 
-fn prepare(setup: Setup) -> io::Result<()> {
+fn prepare(setup: &mut Setup) -> io::Result<()> {
     let own = sys::open_program()?;
     if sys::file_identity(own.as_fd())? != setup.program {
         return Err(io::Error::other("it does not run the program that its parent has started"));
     }
     let Limits { memory, cpu_seconds, open_files } = setup.limits;
     // A worker's CPU time is counted call by call.
-    let cpu_seconds = cpu_seconds.filter(|_| setup.pool.is_none());
+    let cpu_seconds = cpu_seconds.filter(|_| !matches!(setup.role, Role::Work(_)));
     for (limit, value) in [
         (sys::Limit::Memory, memory),
         (sys::Limit::CpuSeconds, cpu_seconds),
@@ -226,8 +239,10 @@ fn prepare(setup: Setup) -> io::Result<()> {
             sys::set_limit(limit, value)?;
         }
     }
-    match setup.stdin {
-        Some(stdin) => sys::set_standard_input(stdin.into()),
-        None => Ok(()),
+    match (setup.stdin.take(), &setup.role) {
+        (None, _) => Ok(()),
+        // What this process ignores the other program would ignore.
+        (Some(stdin), Role::Execute(_)) => sys::replace_standard_input(stdin.into()),
+        (Some(stdin), _) => sys::set_standard_input(stdin.into()),
     }
 }

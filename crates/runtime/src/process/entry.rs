@@ -135,7 +135,7 @@ fn entries() -> MutexGuard<'static, Vec<Box<dyn Serve>>> {
 /// A program that calls [`init`](super::init) in its `main` may call this before it, for entries that are only known there:
 /// children of its own have them then, those of other programs do not, since they begin before `main`.
 ///
-/// ```
+/// ```standalone_crate
 /// use ropewalk_runtime::process::{self, Entry};
 ///
 /// static DOUBLE: Entry<u32, u32> = Entry::new("example/double");

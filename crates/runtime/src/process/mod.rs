@@ -12,7 +12,8 @@
 //! | `call` | a call on its way: which function, its argument, its answer |
 //! | `place`, `entry` | which function: by its place in the same program, or by a name |
 //! | `program` | the file that a child runs |
-//! | `foreign` | a process that runs another program |
+//! | `foreign` | a process that runs any program |
+//! | `shim` | a child that becomes such a process, and ends with its parent |
 //! | `reply`, `report` | what a child answers; what is told of a panic |
 //! | `stdio` | where its standard streams go |
 //! | `terminal` | what is typed, for children in groups of their own |
@@ -28,6 +29,7 @@ mod program;
 mod reply;
 mod report;
 mod shepherd;
+pub mod shim;
 mod spawner;
 pub mod stdio;
 mod terminal;
@@ -45,7 +47,7 @@ use serde::de::DeserializeOwned;
 
 use self::call::Function;
 pub use self::child::init;
-use self::child::{Limits, Setup};
+use self::child::{Limits, Role, Setup};
 pub use self::entry::{Entry, register_entry};
 use self::place::Place;
 pub use self::pool::{Pool, PoolBuilder};
@@ -289,7 +291,7 @@ impl Builder {
         R: DeserializeOwned + Send + 'static,
     {
         let program = Running::of(self.program.as_deref())?;
-        let setup = self.setup(&program)?;
+        let setup = self.setup(&program, Role::Call)?;
         let mut task = coroutine::Builder::new().daemon(self.daemon);
         if let Some(name) = &self.name {
             task = task.name(name.clone());
@@ -301,10 +303,10 @@ impl Builder {
     }
 
     /// What the child is told first. Takes the standard input.
-    fn setup(&mut self, program: &Program) -> io::Result<Setup> {
+    fn setup(&mut self, program: &Program, role: Role) -> io::Result<Setup> {
         let parents = program.identity == Program::own()?.identity;
         let stdin = stdio::input(self.stdin.take())?;
-        Ok(Setup { program: program.identity, parents, limits: self.limits, stdin, pool: None })
+        Ok(Setup { program: program.identity, parents, limits: self.limits, stdin, role })
     }
 
     fn command(self, program: &Program) -> io::Result<Command> {

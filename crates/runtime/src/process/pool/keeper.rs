@@ -24,7 +24,7 @@ use ropewalk_sys::process::{Signal, Status};
 use super::crew::Crew;
 use super::worker::{Order, Worker};
 use crate::process::charge::{Charge, EXIT_LIMIT, KILL_LIMIT, exit_of};
-use crate::process::child::{PoolRules, Setup};
+use crate::process::child::{PoolRules, Role, Setup};
 use crate::process::program::Running;
 use crate::process::reply::Reply;
 use crate::process::spawner;
@@ -72,8 +72,7 @@ fn start(crew: &Crew) -> io::Result<Arc<Worker>> {
     let mut builder = catch_unwind(AssertUnwindSafe(&settings.process))
         .unwrap_or_else(|_| Err(io::Error::other("what configures the workers has panicked")))?;
     let program = Running::of(builder.program.as_deref())?;
-    let mut setup = builder.setup(&program)?;
-    setup.pool = Some(PoolRules { memory: settings.memory });
+    let setup = builder.setup(&program, Role::Work(PoolRules { memory: settings.memory }))?;
     let (deadline, kill_deadline) = (builder.deadline, builder.kill_deadline);
     let (link, childs) = Link::pair()?;
     let mut command = builder.command(&program)?;
