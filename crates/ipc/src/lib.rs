@@ -2,10 +2,12 @@
 //!
 //! A [`link::Link`] carries messages between a parent and its child; [`message`] turns a value into one and back, and
 //! the descriptors that the value holds ([`message::Descriptor`]) go along. Both wait through the park seam, and both
-//! distrust their peer as far as length, number and form go: a peer that lies gets an error, nothing more. A
+//! distrust their peer as far as length, number and form go: a peer that lies gets an error, nothing more. What a type
+//! looks like in a message, [`schema`] tells. A
 //! [`segment::Segment`] is memory that several processes have at once; it travels as its descriptor.
 #![forbid(unsafe_code)]
 
 pub mod link;
 pub mod message;
+pub mod schema;
 pub mod segment;

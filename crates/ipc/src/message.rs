@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -20,8 +21,16 @@ use crate::link::Message;
 thread_local! {
     /// Of the value that this thread encodes; `None` when it encodes none.
     static OUTGOING: RefCell<Option<Vec<OwnedFd>>> = const { RefCell::new(None) };
-    /// Of the value that this thread decodes: what has not been taken yet.
-    static INCOMING: RefCell<Option<Vec<Option<OwnedFd>>>> = const { RefCell::new(None) };
+    /// Of the value that this thread decodes.
+    static INCOMING: RefCell<Option<Incoming>> = const { RefCell::new(None) };
+}
+
+/// Where the descriptors of a value come from.
+enum Incoming {
+    /// A message: those that have not been taken yet.
+    Message(Vec<Option<OwnedFd>>),
+    /// Nowhere: the value is made up, and any descriptor will do.
+    Any,
 }
 
 /// A descriptor that travels inside a message. What it stands for is open in both processes afterwards, as after
@@ -91,12 +100,20 @@ pub fn serialize_descriptor<S: Serializer>(
 /// No message is being decoded; the message does not hold it, or holds it twice.
 pub fn deserialize_descriptor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OwnedFd, D::Error> {
     let place = u32::deserialize(deserializer)?;
-    INCOMING.with_borrow_mut(|table| {
-        let table =
-            table.as_mut().ok_or_else(|| D::Error::custom("no message between processes is decoded"))?;
-        let descriptor = table.get_mut(place as usize).and_then(Option::take);
-        descriptor.ok_or_else(|| D::Error::custom("the message does not hold this descriptor"))
+    INCOMING.with_borrow_mut(|incoming| match incoming {
+        Some(Incoming::Message(table)) => {
+            let descriptor = table.get_mut(place as usize).and_then(Option::take);
+            descriptor.ok_or_else(|| D::Error::custom("the message does not hold this descriptor"))
+        }
+        Some(Incoming::Any) => File::open("/dev/null").map(OwnedFd::from).map_err(D::Error::custom),
+        None => Err(D::Error::custom("no message between processes is decoded")),
     })
+}
+
+/// Calls `f`, in which every descriptor that is asked for is there: it reads nothing.
+pub(crate) fn with_any_descriptor<R>(f: impl FnOnce() -> R) -> R {
+    let _restore = Restore(&INCOMING, INCOMING.replace(Some(Incoming::Any)));
+    f()
 }
 
 /// A value as bytes, and the descriptors in it, duplicated.
@@ -121,7 +138,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> io::Result<(Vec<u8>, Vec<Owne
 pub fn decode<T: DeserializeOwned>(message: Message) -> io::Result<T> {
     let table = message.descriptors.into_iter().map(Some).collect();
     // Descriptors that nobody took are closed with the table.
-    let _restore = Restore(&INCOMING, INCOMING.replace(Some(table)));
+    let _restore = Restore(&INCOMING, INCOMING.replace(Some(Incoming::Message(table))));
     let invalid = |error: &dyn fmt::Display| {
         io::Error::new(io::ErrorKind::InvalidData, format!("what came is not what was expected: {error}"))
     };

@@ -1,19 +1,27 @@
 //! Functions in processes of their own, and every way in which one can end.
 //!
 //! `cargo run -p ropewalk --example processes` runs them. `.ci/process-builds` runs the same program built in other ways,
-//! with `remove-me`: then it removes its own file before it spawns anything.
+//! with `remove-me`: then it removes its own file before it spawns anything. `call PROGRAM` calls a function of another build
+//! of it by its name.
 
 use std::fmt::Debug;
 use std::hint::black_box;
 use std::process::{abort, exit};
 use std::time::Duration;
 
-use ropewalk::process::{self, Exit};
+use ropewalk::process::{self, Builder, Entry, Exit, Pool, register_entry};
 use ropewalk::{JoinHandle, coroutine};
 
 fn fib(n: u32) -> u64 {
     if n < 2 { n.into() } else { fib(n - 1) + fib(n - 2) }
 }
+
+/// By what name another build finds a function, and what that takes and gives.
+static FIB: Entry<u32, u64> = Entry::new("processes/fib");
+register_entry!(FIB, fib);
+
+/// One that has no function.
+static NOBODY: Entry<u32, u64> = Entry::new("processes/nobody");
 
 /// Spawns a process of its own, and coroutines.
 fn sum(numbers: Vec<u32>) -> u64 {
@@ -49,12 +57,25 @@ fn ending<T: Debug>(handle: JoinHandle<T>) -> String {
     }
 }
 
+/// Calls functions of another build.
+fn call(program: String) -> std::io::Result<()> {
+    let other = move || Builder::new().program(&program);
+    println!("by its name          {}", ending(other().spawn_entry(&FIB, 20)?));
+    let pool = Pool::builder().size(1).process(move || Ok(other())).build()?;
+    println!("by a pool            {}", ending(pool.spawn_entry(&FIB, 21)?));
+    let nobody = ending(pool.spawn_entry(&NOBODY, 1)?);
+    println!("by nobody's name     {}", nobody.split("it has ").last().unwrap_or(&nobody));
+    Ok(())
+}
+
 fn main() -> std::io::Result<()> {
-    match std::env::args().nth(1).as_deref() {
-        None => {}
-        Some("remove-me") => std::fs::remove_file(std::env::current_exe()?)?,
-        Some(other) => {
-            eprintln!("what is '{other}'? nothing, or remove-me");
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next()) {
+        (None, _) => {}
+        (Some("remove-me"), _) => std::fs::remove_file(std::env::current_exe()?)?,
+        (Some("call"), Some(program)) => return call(program),
+        (Some(other), _) => {
+            eprintln!("what is '{other}'? nothing, remove-me, or call PROGRAM");
             exit(2);
         }
     }
@@ -70,5 +91,13 @@ fn main() -> std::io::Result<()> {
     let waiting = process::spawn(wait_for_ever, ())?;
     waiting.cancel();
     println!("cancelled            {}", ending(waiting));
+    let pool = Pool::builder().size(1).process(move || Ok(quiet().deadline(deadline))).build()?;
+    println!("a pool's, too late   {}", ending(pool.spawn(wait_for_ever, ())?));
+    let pool = Pool::builder().size(1).build()?;
+    let (at_work, queued) = (pool.spawn(wait_for_ever, ())?, pool.spawn(wait_for_ever, ())?);
+    queued.cancel();
+    println!("a pool's, queued     {}", ending(queued));
+    at_work.cancel();
+    println!("a pool's, at work    {}", ending(at_work));
     Ok(())
 }

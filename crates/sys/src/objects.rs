@@ -1,7 +1,9 @@
 //! The program and the shared objects that are loaded, and how to unwind through their code: `dl_iterate_phdr(3)`.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, OsStr, c_void};
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// A loaded object that has unwind tables. All addresses are those of this process.
 #[derive(Debug)]
@@ -42,6 +44,36 @@ pub fn loaded() -> Vec<Object> {
     objects
 }
 
+/// The `thread_local!`s and `__thread` variables of one object, as they are in the calling thread.
+#[derive(Clone, Debug)]
+pub struct ThreadLocals {
+    /// Where they stand: the thread's copy of the object's `PT_TLS` segment.
+    pub range: Range<usize>,
+    /// The object's file; empty for the program itself.
+    pub path: PathBuf,
+}
+
+/// Those of all objects that are loaded now and that the calling thread has used, or was started with.
+#[must_use]
+pub fn thread_locals() -> Vec<ThreadLocals> {
+    let mut found = Vec::new();
+    iterate(&mut |info| {
+        let start = info.dlpi_tls_data.addr();
+        let segment = headers(info).iter().find(|header| header.p_type == libc::PT_TLS);
+        if let (Some(segment), true) = (segment, start != 0) {
+            let path = if info.dlpi_name.is_null() {
+                PathBuf::new()
+            } else {
+                // SAFETY: the loader's string, which lives as long as its lock is held.
+                PathBuf::from(OsStr::from_bytes(unsafe { CStr::from_ptr(info.dlpi_name) }.to_bytes()))
+            };
+            found.push(ThreadLocals { range: start..start + segment.p_memsz as usize, path });
+        }
+        true
+    });
+    found
+}
+
 /// Calls `each` with every object, under the loader's lock, until it says `false`.
 fn iterate(each: &mut dyn FnMut(&libc::dl_phdr_info) -> bool) {
     extern "C" fn call(info: *mut libc::dl_phdr_info, _size: usize, data: *mut c_void) -> libc::c_int {
@@ -55,12 +87,16 @@ fn iterate(each: &mut dyn FnMut(&libc::dl_phdr_info) -> bool) {
     unsafe { libc::dl_iterate_phdr(Some(call), (&raw mut each).cast()) };
 }
 
-fn describe(info: &libc::dl_phdr_info) -> Option<Object> {
+fn headers(info: &libc::dl_phdr_info) -> &[libc::Elf64_Phdr] {
     if info.dlpi_phdr.is_null() {
-        return None;
+        return &[];
     }
     // SAFETY: the loader says that so many headers stand there, for as long as its lock is held.
-    let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
+    unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) }
+}
+
+fn describe(info: &libc::dl_phdr_info) -> Option<Object> {
+    let headers = headers(info);
     let base = info.dlpi_addr as usize;
     let range = |header: &libc::Elf64_Phdr| {
         let start = base.wrapping_add(header.p_vaddr as usize);

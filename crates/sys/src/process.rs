@@ -226,6 +226,12 @@ pub fn is_link_to_parent(descriptor: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(Some(peer.pid) == rustix::process::getppid())
 }
 
+/// The standard input, whatever it is, and without the buffer that std's has.
+#[must_use]
+pub fn standard_input() -> BorrowedFd<'static> {
+    rustix::stdio::stdin()
+}
+
 /// Makes the standard input empty (`/dev/null`), whatever it was.
 ///
 /// # Errors
@@ -251,6 +257,14 @@ pub fn set_standard_input(input: OwnedFd) -> io::Result<()> {
         // SAFETY: to ignore a signal runs nobody's code.
         unsafe { libc::signal(libc::SIGTTIN, libc::SIG_IGN) };
     }
+    replace_standard_input(input)
+}
+
+/// Makes `input` the standard input, and nothing else.
+///
+/// # Errors
+/// None that is known.
+pub fn replace_standard_input(input: OwnedFd) -> io::Result<()> {
     Ok(rustix::stdio::dup2_stdin(input)?)
 }
 

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, btree_map};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output};
 use std::slice;
 
 use ropewalk_runtime::process::foreign::Foreign;
-use ropewalk_runtime::process::stdio::{Stdio, to_std};
+use ropewalk_runtime::process::shim::{self, Execute};
+use ropewalk_runtime::process::stdio::{Stdio, is_piped, to_descriptor, to_std};
 
 use super::child::{Child, ChildStderr, ChildStdin, ChildStdout};
 use crate::io::{PipeReader, PipeWriter, pipe};
@@ -29,7 +32,8 @@ use crate::io::{PipeReader, PipeWriter, pipe};
 /// ```
 ///
 /// What differs from std: there is no `pre_exec` (what runs between fork and exec may do next to nothing, and forks of a
-/// large process are slow), and no `exec` and `groups`. The methods of `CommandExt` are the type's own.
+/// large process are slow), and no `exec` and `groups`; there is [`die_with_parent`](Self::die_with_parent). The methods of
+/// `CommandExt` are the type's own.
 pub struct Command {
     program: OsString,
     arguments: Vec<OsString>,
@@ -40,6 +44,7 @@ pub struct Command {
     user: Option<u32>,
     group: Option<u32>,
     process_group: Option<i32>,
+    die_with_parent: bool,
     stdin: Option<Stdio>,
     stdout: Option<Stdio>,
     stderr: Option<Stdio>,
@@ -60,6 +65,7 @@ impl Command {
             user: None,
             group: None,
             process_group: None,
+            die_with_parent: false,
             stdin: None,
             stdout: None,
             stderr: None,
@@ -149,6 +155,27 @@ impl Command {
         self
     }
 
+    /// Has the kernel kill it (`SIGKILL`) when this process ends, however that ends: by default it runs on. What it has
+    /// started itself is its own affair. For a program with more rights than this one (set-user-ID, capabilities) the kernel
+    /// forgets it (`PR_SET_PDEATHSIG`, prctl(2)).
+    ///
+    /// This program starts in its place, asks the kernel, and executes it then: the start takes about twice as long, and the
+    /// program and `/proc` must be there as for a [`process`](super::spawn).
+    ///
+    /// ```
+    /// use ropewalk::process::Command;
+    ///
+    /// let mut sleeper = Command::new("sleep").arg("3600").die_with_parent(true).spawn()?;
+    /// // Whatever happens to this process now, nobody sleeps on.
+    /// sleeper.kill()?;
+    /// assert!(!sleeper.wait()?.success());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn die_with_parent(&mut self, yes: bool) -> &mut Self {
+        self.die_with_parent = yes;
+        self
+    }
+
     /// Where its standard input comes from.
     pub fn stdin<T: Into<Stdio>>(&mut self, stdin: T) -> &mut Self {
         self.stdin = Some(stdin.into());
@@ -215,25 +242,30 @@ impl Command {
 
     /// Starts it, with streams for what was not said.
     fn start(&self, [stdin, stdout, stderr]: [Stdio; 3]) -> io::Result<Child> {
-        let mut command = self.to_std();
         let stdin = self.stdin.as_ref().unwrap_or(&stdin);
         let stdout = self.stdout.as_ref().unwrap_or(&stdout);
         let stderr = self.stderr.as_ref().unwrap_or(&stderr);
-        let input = match to_std(stdin)? {
-            Some(stdin) => {
-                command.stdin(stdin);
-                None
-            }
-            None => {
-                let (reader, writer) = pipe()?;
-                command.stdin(reader);
-                Some(ChildStdin::from(writer))
-            }
+        let (reader, input) = match is_piped(stdin) {
+            true => pipe()
+                .map(|(reader, writer)| (Some(OwnedFd::from(reader)), Some(ChildStdin::from(writer))))?,
+            false => (None, None),
         };
         let (stdout, output) = output_stream(stdout)?;
         let (stderr, error) = output_stream(stderr)?;
-        command.stdout(stdout).stderr(stderr);
-        let foreign = Foreign::start(command)?;
+        let foreign = if self.die_with_parent {
+            let mut command = self.configure(shim::command()?);
+            command.stdout(stdout).stderr(stderr);
+            let stdin = reader.map_or_else(|| to_descriptor(stdin), |reader| Ok(Some(reader)))?;
+            shim::start(command, self.execute()?, stdin)?
+        } else {
+            let mut command = self.to_std();
+            match reader {
+                Some(reader) => command.stdin(reader),
+                None => command.stdin(to_std(stdin)?.expect("a new pipe has a reader")),
+            };
+            command.stdout(stdout).stderr(stderr);
+            Foreign::start(command)?
+        };
         Ok(Child::new(foreign, input, output.map(ChildStdout::from), error.map(ChildStderr::from)))
     }
 
@@ -244,6 +276,24 @@ impl Command {
             command.arg0(name);
         }
         command.args(&self.arguments);
+        self.configure(command)
+    }
+
+    /// What is to be executed in place of this program.
+    fn execute(&self) -> io::Result<Execute> {
+        let texts = [&self.program].into_iter().chain(&self.arg0).chain(&self.arguments);
+        if texts.into_iter().any(|text| text.as_bytes().contains(&0)) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a NUL byte is in the program or an argument",
+            ));
+        }
+        let (program, arg0, arguments) = (self.program.clone(), self.arg0.clone(), self.arguments.clone());
+        Ok(Execute { program, arg0, arguments })
+    }
+
+    /// What is set before the program is executed.
+    fn configure(&self, mut command: std::process::Command) -> std::process::Command {
         if self.environment_cleared {
             command.env_clear();
         }

@@ -22,9 +22,10 @@
 //! | | |
 //! |---|---|
 //! | a function, or a closure without captures | can be run |
-//! | a closure that captures | is refused by the compiler: pass what it needs as the argument |
-//! | a function of a shared library | [`Builder::spawn`] gives an error |
-//! | argument and result | whatever serde can serialize; [`Descriptor`]s, and the streams, listeners and pipe ends of [`net`](crate::net) and [`io`](crate::io), are handed over |
+//! | a closure that captures, a function pointer (`fn(A) -> R`) | is refused by the compiler: pass what it needs as the argument, name the function itself |
+//! | a function of a shared library (`dlopen`) | [`Builder::spawn`] gives an error, [`Unsupported`](std::io::ErrorKind::Unsupported) |
+//! | a function of another program, or of another build of this one | is called by a name: [below](#another-build-another-program) |
+//! | argument and result | whatever serde can serialize in postcard's format, else [`InvalidInput`](std::io::ErrorKind::InvalidInput); [`Descriptor`]s, and the streams, listeners and pipe ends of [`net`](crate::net) and [`io`](crate::io), are handed over |
 //! | a value that means something in one process only (a pointer, a `ThreadId`, a lock) | has no meaning in the child |
 //!
 //! ```compile_fail
@@ -85,9 +86,43 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! # Another build, another program
+//! A program that goes on while it is being replaced, and has its work done by the new one already; a small program that has a
+//! large one's work done in another; tests of a worker that is a program of its own: there the function is not in this
+//! program, and has no place. So it has a name, an [`Entry`], which both programs know, best from a crate that both use:
+//!
+//! ```
+//! use ropewalk::process::{self, Builder, Entry};
+//!
+//! static LENGTH: Entry<String, usize> = Entry::new("example/length");
+//!
+//! // In the one program, beside its functions:
+//! process::register_entry!(LENGTH, |text| text.len());
+//!
+//! // In the other, where the path is the first one's:
+//! # fn main() -> std::io::Result<()> {
+//! # let path = std::env::current_exe()?;
+//! let length = Builder::new().program(path).spawn_entry(&LENGTH, "rope".to_owned())?;
+//! assert_eq!(length.join()?, 4);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! All else is as ever: limits, streams, descriptors, the ways to end; [`Pool::spawn_entry`] is for workers of another program.
+//!
+//! | refused | by | the error says |
+//! |---|---|---|
+//! | there is no such file; it cannot be read | `spawn_entry`, the kernel's kind | its path |
+//! | it is no program, a script, or was not built with Ropewalk (`/bin/true`) | `spawn_entry`, [`Unsupported`](std::io::ErrorKind::Unsupported); it is not run | which of these |
+//! | it was built with a Ropewalk that speaks otherwise | `spawn_entry`, [`Unsupported`](std::io::ErrorKind::Unsupported); it is not run | both protocols |
+//! | it may not be executed | `join` | noexec, x bits, seccomp |
+//! | it has no entry of that name, or several | `join` | which it has |
+//! | the entry's argument or result has another type | `join` | where, and what each has there |
+//! | a function without a name is sent to a pool of another program's workers | `join` | to use a name |
+//!
 //! # Other programs
 //! [`Command`] starts them, with std's names and std's rules: nobody ends them but who has their [`Child`], and they
-//! outlive their parent. Waits for them, and for what they print, let others run.
+//! outlive their parent, unless they are told to [die with it](Command::die_with_parent). Waits for them, and for what they print, let others run.
 //!
 //! ```
 //! use ropewalk::process::{Command, Stdio};
@@ -115,6 +150,6 @@ pub use self::child::{Child, ChildStderr, ChildStdin, ChildStdout};
 pub use self::command::{Command, CommandArgs, CommandEnvs};
 pub use ropewalk_ipc::message::Descriptor;
 pub use ropewalk_runtime::process::{
-    Builder, Exit, Pool, PoolBuilder, Stdio, forward_terminal_signals, init, spawn,
+    Builder, Entry, Exit, Pool, PoolBuilder, Stdio, forward_terminal_signals, init, register_entry, spawn,
 };
 pub use std::process::{ExitStatus, Output};

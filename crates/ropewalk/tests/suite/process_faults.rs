@@ -310,7 +310,6 @@ fn a_program_that_may_not_be_executed_again_says_so() {
     if child::case().is_some() {
         return guarded(|| {
             assert_eq!(spawn_something().unwrap().join().unwrap(), 2);
-            // To the kernel it is the same as a file system that is mounted noexec.
             let own = std::env::current_exe().unwrap();
             std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o644)).unwrap();
             let text = refusal(spawn_something());
@@ -318,6 +317,36 @@ fn a_program_that_may_not_be_executed_again_says_so() {
         });
     }
     in_a_program_of_its_own(test_name!(), |_| {});
+}
+
+#[test]
+fn a_program_on_a_file_system_that_is_mounted_noexec_says_so() {
+    if let Some(directory) = child::case() {
+        return guarded(move || {
+            assert_eq!(spawn_something().unwrap().join().unwrap(), 2);
+            let remount = Command::new("mount").args(["-o", "remount,noexec", &directory]).status();
+            assert!(remount.unwrap().success());
+            let text = refusal(spawn_something());
+            assert!(text.contains("noexec"), "{text}");
+        });
+    }
+    // A file system of its own, which nobody else sees, and which goes with the program.
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().to_str().expect("a path that is text");
+    let in_a_mount = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-rm", "sh", "-c", script, "sh", place]).env("ROPEWALK_TEST_CASE", place);
+        command.arg(std::env::current_exe().unwrap()).arg(test_name!());
+        command.output()
+    };
+    const MOUNT: &str = "mount -t tmpfs none \"$1\"";
+    if !in_a_mount(MOUNT).is_ok_and(|output| output.status.success()) {
+        return eprintln!("skipped: nothing can be mounted here");
+    }
+    let script = format!("{MOUNT} && cp \"$2\" \"$1/suite\" && exec \"$1/suite\" \"$3\" --exact --nocapture");
+    let output = in_a_mount(&script).unwrap();
+    assert!(output.status.success(), "{output:#?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("running 1 test"), "{output:#?}");
 }
 
 #[test]

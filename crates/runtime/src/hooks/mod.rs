@@ -40,15 +40,19 @@
 //! [`blocking`](crate::blocking()) those of the thread that runs it. A generator's body is a part of whoever resumes it: what it
 //! has set over a yield stays set there.
 
+pub(crate) mod detector;
 mod local;
 mod spans;
 
 use std::any::Any;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
-use ropewalk_sync::park;
+use ropewalk_sync::park::{self, Waiter};
 use ropewalk_sys::segv::abort_with;
+
+use crate::task::Header;
 
 pub use self::local::{PerCoroutine, per_coroutine};
 pub use self::spans::{OwnSpans, TracingSpans};
@@ -101,7 +105,15 @@ pub trait SwitchHook: Send + Sync + 'static {
 trait Hook: Send + Sync {
     fn start(&self) -> Box<dyn Any>;
     fn enter(&self, saved: &mut dyn Any);
-    fn leave(&self, saved: &mut dyn Any);
+    fn leave(&self, saved: &mut dyn Any, left: &Left<'_>);
+}
+
+/// The coroutine that has left.
+pub(crate) struct Left<'a> {
+    /// The addresses that it uses.
+    pub(crate) stack: Range<usize>,
+    pub(crate) header: &'a Header,
+    pub(crate) waiter: &'a Waiter,
 }
 
 impl<H: SwitchHook> Hook for H {
@@ -113,7 +125,7 @@ impl<H: SwitchHook> Hook for H {
         SwitchHook::enter(self, saved.downcast_mut().expect("made by `start`"));
     }
 
-    fn leave(&self, saved: &mut dyn Any) {
+    fn leave(&self, saved: &mut dyn Any, _: &Left<'_>) {
         SwitchHook::leave(self, saved.downcast_mut().expect("made by `start`"));
     }
 }
@@ -128,6 +140,11 @@ pub(crate) type Saved = Vec<Box<dyn Any>>;
 impl Hooks {
     pub(crate) fn add(&mut self, hook: impl SwitchHook) {
         self.0.push(Arc::new(hook));
+    }
+
+    /// As the outermost: it sees what is left when the others have taken theirs away.
+    pub(crate) fn add_detector(&mut self) {
+        self.0.insert(0, Arc::new(detector::Detector));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -146,10 +163,10 @@ impl Hooks {
     }
 
     /// It has left. Backwards: the first hook is the outermost.
-    pub(crate) fn leave(&self, saved: &mut Option<Box<Saved>>) {
+    pub(crate) fn leave(&self, saved: &mut Option<Box<Saved>>, left: &Left<'_>) {
         alone(|| {
             for (hook, saved) in self.0.iter().zip(saved.as_mut().expect("it was entered").iter_mut()).rev() {
-                hook.leave(&mut **saved);
+                hook.leave(&mut **saved, left);
             }
         });
     }

@@ -1,7 +1,8 @@
 //! What a process can tell about its tasks.
 //!
 //! [`dump`] lists every task: what it does or waits for, who spawned it and where, and its stack. It stops nobody. [`statistics`]
-//! counts. [`on_blocked`] tells of workers that one coroutine holds up. For a program that hangs, [`dump_on_sigquit`] prints the list when the process is sent `SIGQUIT` (Ctrl-\ in a
+//! counts. [`on_blocked`] tells of workers that one coroutine holds up, [`on_exposed`] of thread-locals that are left set over a
+//! wait. For a program that hangs, [`dump_on_sigquit`] prints the list when the process is sent `SIGQUIT` (Ctrl-\ in a
 //! terminal).
 //!
 //! ```
@@ -37,6 +38,7 @@ use crate::runtime;
 use crate::task::join::TaskId;
 
 pub use self::sigquit::dump_on_sigquit;
+pub use crate::hooks::detector::{ExposedStack, on_exposed};
 pub use crate::monitor::{Activity, BlockedWorker, blocked_workers, on_blocked};
 pub use crate::stack_trace::{Frame, StackTrace};
 pub use crate::task::state::{Blocked, Death, State};

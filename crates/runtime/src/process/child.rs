@@ -14,13 +14,50 @@ use ropewalk_ipc::message::{Descriptor, decode, encode};
 use ropewalk_sys::process as sys;
 use serde::{Deserialize, Serialize};
 
-use super::entry::Entry;
+use super::call::{self, Same};
 use super::reply::Reply;
+use super::shim::{self, Execute};
 
 /// What a child that starts before `main` is called.
 pub(super) const BEFORE_MAIN: &str = "ropewalk-child";
 /// What a child that starts in [`init`] is called.
 pub(super) const IN_INIT: &str = "ropewalk-child-of-main";
+
+/// What goes over the link between parent and child, if they may be of different builds. To be raised with every change of
+/// [`Setup`], of calls by name, of replies, and of the link's packets.
+pub(super) const PROTOCOL: u32 = 1;
+
+/// What the program's file says of it, so that others need not run it to know: a note, as elf(5) has it.
+#[repr(C)]
+pub(super) struct Note {
+    name_size: u32,
+    size: u32,
+    kind: u32,
+    name: [u8; 12],
+    protocol: u32,
+}
+
+impl Note {
+    const NAME: [u8; 12] = *b"Ropewalk\0\0\0\0";
+    const OWN: Self = Self { name_size: 9, size: 4, kind: 1, name: Self::NAME, protocol: PROTOCOL };
+
+    /// The protocol of the note that these bytes are, if they are one.
+    pub(super) fn protocol(bytes: &[u8]) -> Option<u32> {
+        let (head, rest) = bytes.split_first_chunk::<12>()?;
+        let (name, protocol) = rest.split_first_chunk::<12>()?;
+        let expected = [Self::OWN.name_size, Self::OWN.size, Self::OWN.kind].map(u32::to_ne_bytes);
+        let known = head == expected.as_flattened() && *name == Self::NAME;
+        known.then(|| protocol.try_into().map(u32::from_ne_bytes).ok())?
+    }
+}
+
+/// Where it is.
+pub(super) const NOTE_SECTION: &str = ".note.ropewalk";
+
+#[used]
+// SAFETY: constant data, which nobody writes to and only who looks for a note by this name reads.
+#[unsafe(link_section = ".note.ropewalk")]
+static NOTE: Note = Note::OWN;
 
 /// Whether [`init`] was called in this process.
 static INITIALISED: AtomicBool = AtomicBool::new(false);
@@ -30,11 +67,23 @@ static INITIALISED: AtomicBool = AtomicBool::new(false);
 pub(super) struct Setup {
     /// Which program it must be.
     pub(super) program: (u64, u64),
+    /// Whether that is its parent's.
+    pub(super) parents: bool,
     pub(super) limits: Limits,
     /// Its standard input, if it is to have one.
     pub(super) stdin: Option<Descriptor>,
-    /// What it is to do in a pool; without it there is one call.
-    pub(super) pool: Option<PoolRules>,
+    pub(super) role: Role,
+}
+
+/// What a child is for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Role {
+    /// One call.
+    Call,
+    /// One after the other.
+    Work(PoolRules),
+    /// To become another program.
+    Execute(Execute),
 }
 
 impl Setup {
@@ -107,38 +156,41 @@ fn run() -> ! {
 }
 
 fn serve() -> io::Result<()> {
-    let link = take_link()?;
+    // First: a parent that ends after this takes its child along, and one that has ended before is not found any more.
     sys::die_with_spawner()?;
+    let link = take_link()?;
     sys::unblock_signals()?;
     sys::survive_broken_pipes();
-    // The parent may have ended before the kernel was told: then the link says so.
     let Some(setup) = link.receive(None)? else { return Ok(()) };
-    let setup: Setup = decode(setup)?;
-    let Setup { pool, limits, .. } = setup;
-    let refused = prepare(setup).err();
-    match pool {
-        None => {
+    let mut setup: Setup = decode(setup)?;
+    if let Err(error) = prepare(&mut setup) {
+        if matches!(setup.role, Role::Call) {
+            // What is left unread the parent would hear of before the answer.
+            link.receive(None)?;
+        }
+        return Reply::Refused(error.to_string()).send(&link, true);
+    }
+    let same = if setup.parents { Same::Yes } else { Same::No };
+    match setup.role {
+        Role::Call => {
             let Some(call) = link.receive(None)? else { return Ok(()) };
-            match refused {
-                Some(error) => Reply::Refused(error.to_string()).send(&link, true),
-                None => perform(call)?.send(&link, true),
-            }
+            perform(call, same)?.send(&link, true)
         }
-        Some(rules) => {
-            let reply = refused.as_ref().map_or(Reply::Ready, |error| Reply::Refused(error.to_string()));
-            reply.send(&link, refused.is_some())?;
-            if refused.is_some() { Ok(()) } else { work(&link, &rules, limits.cpu_seconds) }
+        Role::Work(rules) => {
+            Reply::Ready.send(&link, false)?;
+            work(&link, &rules, setup.limits.cpu_seconds, same)
         }
+        Role::Execute(order) => shim::execute(order, &link),
     }
 }
 
 /// Takes call after call, until the parent wants no more.
-fn work(link: &Link, rules: &PoolRules, cpu_seconds: Option<u64>) -> io::Result<()> {
+fn work(link: &Link, rules: &PoolRules, cpu_seconds: Option<u64>, same: Same) -> io::Result<()> {
     while let Some(call) = link.receive(None)? {
         if let Some(seconds) = cpu_seconds {
             sys::limit_further_cpu(seconds)?;
         }
-        let reply = perform(call)?;
+        let reply = perform(call, same)?;
         // Before the result, so that who has joined finds it printed. There may be nobody to read it.
         let _ = io::stdout().flush();
         let last = rules.memory.is_some_and(|most| sys::resident_memory().is_ok_and(|has| has > most));
@@ -150,10 +202,10 @@ fn work(link: &Link, rules: &PoolRules, cpu_seconds: Option<u64>) -> io::Result<
     Ok(())
 }
 
-fn perform(call: Message) -> io::Result<Reply> {
-    let (entry, argument) = Entry::of_call(call)?;
-    // SAFETY: `prepare` has found that this is the parent's program (`entry`, rule 1).
-    Ok(unsafe { entry.call(argument) })
+fn perform(call: Message, same: Same) -> io::Result<Reply> {
+    // SAFETY: `prepare` has found that this is the program that the parent meant, and it says whether that is its own
+    // (`place`, rule 1).
+    unsafe { call::perform(call, same) }
 }
 
 /// The socket that the parent gave as standard input, which is empty from now on.
@@ -161,23 +213,23 @@ fn take_link() -> io::Result<Link> {
     if sys::is_privileged_program() {
         return Err(io::Error::other("a program with more rights than its starter takes no orders"));
     }
-    let stdin = io::stdin();
-    if !sys::is_link_to_parent(stdin.as_fd())? {
+    let stdin = sys::standard_input();
+    if !sys::is_link_to_parent(stdin)? {
         return Err(io::Error::other("its standard input is no link to its parent"));
     }
-    let socket: OwnedFd = stdin.as_fd().try_clone_to_owned()?;
+    let socket: OwnedFd = stdin.try_clone_to_owned()?;
     sys::empty_standard_input()?;
     Ok(Link::from(socket))
 }
 
-fn prepare(setup: Setup) -> io::Result<()> {
+fn prepare(setup: &mut Setup) -> io::Result<()> {
     let own = sys::open_program()?;
     if sys::file_identity(own.as_fd())? != setup.program {
-        return Err(io::Error::other("parent and child do not run the same program"));
+        return Err(io::Error::other("it does not run the program that its parent has started"));
     }
     let Limits { memory, cpu_seconds, open_files } = setup.limits;
     // A worker's CPU time is counted call by call.
-    let cpu_seconds = cpu_seconds.filter(|_| setup.pool.is_none());
+    let cpu_seconds = cpu_seconds.filter(|_| !matches!(setup.role, Role::Work(_)));
     for (limit, value) in [
         (sys::Limit::Memory, memory),
         (sys::Limit::CpuSeconds, cpu_seconds),
@@ -187,8 +239,10 @@ fn prepare(setup: Setup) -> io::Result<()> {
             sys::set_limit(limit, value)?;
         }
     }
-    match setup.stdin {
-        Some(stdin) => sys::set_standard_input(stdin.into()),
-        None => Ok(()),
+    match (setup.stdin.take(), &setup.role) {
+        (None, _) => Ok(()),
+        // What this process ignores the other program would ignore.
+        (Some(stdin), Role::Execute(_)) => sys::replace_standard_input(stdin.into()),
+        (Some(stdin), _) => sys::set_standard_input(stdin.into()),
     }
 }

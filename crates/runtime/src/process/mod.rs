@@ -9,41 +9,49 @@
 //! | `charge` | the end of a child, and what it means to a task |
 //! | `spawner` | the thread that starts children |
 //! | `child` | the child's side: from the start of the program to its end |
-//! | `entry` | which function, and how it is called |
-//! | `foreign` | a process that runs another program |
+//! | `call` | a call on its way: which function, its argument, its answer |
+//! | `place`, `entry` | which function: by its place in the same program, or by a name |
+//! | `program` | the file that a child runs |
+//! | `foreign` | a process that runs any program |
+//! | `shim` | a child that becomes such a process, and ends with its parent |
 //! | `reply`, `report` | what a child answers; what is told of a panic |
 //! | `stdio` | where its standard streams go |
 //! | `terminal` | what is typed, for children in groups of their own |
 
+mod call;
 mod charge;
 mod child;
 mod entry;
 pub mod foreign;
+mod place;
 mod pool;
+mod program;
 mod reply;
 mod report;
 mod shepherd;
+pub mod shim;
 mod spawner;
 pub mod stdio;
 mod terminal;
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use ropewalk_sys::process as sys;
+use ropewalk_ipc::link::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::call::Function;
 pub use self::child::init;
-use self::child::{Limits, Setup};
-use self::entry::Entry;
+use self::child::{Limits, Role, Setup};
+pub use self::entry::{Entry, register_entry};
+use self::place::Place;
 pub use self::pool::{Pool, PoolBuilder};
+use self::program::{Program, Running};
 use self::shepherd::Order;
 use crate::coroutine;
 use crate::task::ending;
@@ -55,26 +63,6 @@ pub use crate::task::exit::Exit;
 
 /// How long a process has between `SIGTERM` and `SIGKILL`, unless told otherwise.
 const KILL_DEADLINE: Duration = Duration::from_secs(5);
-
-/// This program, and what tells it from others.
-struct Program {
-    file: OwnedFd,
-    identity: (u64, u64),
-}
-
-fn program() -> io::Result<&'static Program> {
-    static PROGRAM: OnceLock<Program> = OnceLock::new();
-    if let Some(program) = PROGRAM.get() {
-        return Ok(program);
-    }
-    let file = sys::open_program().map_err(|error| {
-        let text = format!("this program cannot be run again ({error}): mount /proc");
-        io::Error::new(error.kind(), text)
-    })?;
-    let identity = sys::file_identity(file.as_fd())?;
-    // Whoever comes second has opened the same file.
-    Ok(PROGRAM.get_or_init(|| Program { file, identity }))
-}
 
 /// Configures a process before it is spawned.
 ///
@@ -88,6 +76,7 @@ fn program() -> io::Result<&'static Program> {
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it spawns"]
 pub struct Builder {
+    program: Option<PathBuf>,
     name: Option<String>,
     daemon: bool,
     limits: Limits,
@@ -104,6 +93,7 @@ pub struct Builder {
 impl Default for Builder {
     fn default() -> Self {
         Self {
+            program: None,
             name: None,
             daemon: false,
             limits: Limits::default(),
@@ -123,6 +113,17 @@ impl Builder {
     /// No name, no limits, this process's environment, directory, standard output and error; an empty standard input.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The process runs the program at this path, which may be another build or another program, and is built with
+    /// Ropewalk as well: for [`spawn_entry`](Self::spawn_entry), and for pools. Unless told otherwise it runs this very
+    /// program, even if that has been replaced since.
+    ///
+    /// The path is not looked for in `PATH`. The program is not run to find out whether it is one of Ropewalk's: its file
+    /// says so. Of its `main` nothing runs, not even where that calls [`init`].
+    pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
+        self.program = Some(path.into());
+        self
     }
 
     /// Names the process.
@@ -233,36 +234,85 @@ impl Builder {
     /// is, in serde's way. Descriptors travel in both.
     ///
     /// # Errors
-    /// The argument cannot be sent, or a standard stream is [`Stdio::piped`]
-    /// ([`InvalidInput`](io::ErrorKind::InvalidInput)); `f` is in a shared library
+    /// The argument cannot be sent, a standard stream is [`Stdio::piped`], or a [`program`](Self::program) is named, in which
+    /// this function's place says nothing ([`InvalidInput`](io::ErrorKind::InvalidInput)); `f` is in a shared library
     /// ([`Unsupported`](io::ErrorKind::Unsupported)); there is no runtime, and the global one cannot start. That the
     /// process cannot be started is found out later, and told by `join`.
     #[track_caller]
-    pub fn spawn<F, A, R>(mut self, f: F, argument: A) -> io::Result<JoinHandle<R>>
+    pub fn spawn<F, A, R>(self, f: F, argument: A) -> io::Result<JoinHandle<R>>
     where
         F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned + Send + 'static,
     {
-        let entry = Entry::of(f)?;
+        if self.program.is_some() {
+            let text = "a function is found by its place only in this program: `spawn_entry` finds one of another by its name";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let call = Function::At(Place::of(f)?).call_with(&argument)?;
+        drop(argument);
+        self.start(call)
+    }
+
+    /// Runs the function that the [`program`](Self::program) has for `entry`, with `argument`, in a process of its own: a
+    /// function of another build, or of another program. Without a program it is this one's.
+    ///
+    /// ```
+    /// use ropewalk_runtime::process::{self, Entry, register_entry};
+    ///
+    /// static ADD: Entry<(u32, u32), u32> = Entry::new("example/add");
+    /// register_entry!(ADD, |(a, b)| a + b);
+    ///
+    /// assert_eq!(process::Builder::new().spawn_entry(&ADD, (1, 2))?.join()?, 3);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The argument cannot be sent, or a standard stream is [`Stdio::piped`]
+    /// ([`InvalidInput`](io::ErrorKind::InvalidInput)); there is no program at the path
+    /// ([`NotFound`](io::ErrorKind::NotFound)), or it cannot be read; it was not built with Ropewalk, or with one that
+    /// speaks another protocol ([`Unsupported`](io::ErrorKind::Unsupported)); there is no runtime, and the global one cannot
+    /// start. That the process cannot be started is told by `join`, as is that the program has no entry of this name, or one of
+    /// other types.
+    #[track_caller]
+    pub fn spawn_entry<A, R>(self, entry: &Entry<A, R>, argument: A) -> io::Result<JoinHandle<R>>
+    where
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned + Send + 'static,
+    {
         let call = entry.call_with(&argument)?;
         drop(argument);
-        let program = program()?;
-        let stdin = stdio::input(self.stdin.take())?;
-        let setup = Setup { program: program.identity, limits: self.limits, stdin, pool: None };
+        self.start(call)
+    }
+
+    #[track_caller]
+    fn start<R>(mut self, call: Message) -> io::Result<JoinHandle<R>>
+    where
+        R: DeserializeOwned + Send + 'static,
+    {
+        let program = Running::of(self.program.as_deref())?;
+        let setup = self.setup(&program, Role::Call)?;
         let mut task = coroutine::Builder::new().daemon(self.daemon);
         if let Some(name) = &self.name {
             task = task.name(name.clone());
         }
         let Self { deadline, kill_deadline, .. } = self;
-        let command = self.command(program)?;
-        let order = Order { command, setup, call, deadline, kill_deadline };
+        let command = self.command(&program)?;
+        let order = Order { program, command, setup, call, deadline, kill_deadline };
         task.spawn(move || ending::note(shepherd::look_after(order))).map(JoinHandle::of_what_it_stands_for)
     }
 
+    /// What the child is told first. Takes the standard input.
+    fn setup(&mut self, program: &Program, role: Role) -> io::Result<Setup> {
+        let parents = program.identity == Program::own()?.identity;
+        let stdin = stdio::input(self.stdin.take())?;
+        Ok(Setup { program: program.identity, parents, limits: self.limits, stdin, role })
+    }
+
     fn command(self, program: &Program) -> io::Result<Command> {
-        let mut command = Command::new(format!("/proc/self/fd/{}", program.file.as_raw_fd()));
-        command.arg0(child::name()).args(&self.name);
+        let name = if self.program.is_some() { child::BEFORE_MAIN } else { child::name() };
+        let mut command = program.command();
+        command.arg0(name).args(&self.name);
         if self.clear_environment {
             command.env_clear();
         }

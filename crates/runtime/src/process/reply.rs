@@ -19,12 +19,15 @@ pub(super) enum Reply {
     Panicked(Panic),
     /// The function was not called, or its result cannot be sent.
     Refused(String),
+    /// The program that it should become was not executed: the kernel's error.
+    NotExecuted(i32),
 }
 
 const READY: u8 = 0;
 const RETURNED: u8 = 1;
 const PANICKED: u8 = 2;
 const REFUSED: u8 = 3;
+const NOT_EXECUTED: u8 = 4;
 /// Beside one of the others: the child takes no more calls.
 const LAST: u8 = 0x80;
 
@@ -52,6 +55,7 @@ impl Reply {
             Self::Returned(result) => (RETURNED, result),
             Self::Panicked(panic) => (PANICKED, message(&panic)?),
             Self::Refused(why) => (REFUSED, message(&why)?),
+            Self::NotExecuted(error) => (NOT_EXECUTED, message(&error)?),
         };
         bytes.push(if last { tag | LAST } else { tag });
         let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
@@ -67,7 +71,7 @@ impl Reply {
             Self::Returned(result) => Ok(Ok(result)),
             Self::Panicked(Panic { message, backtrace }) => Ok(Err(Exit::Panicked { message, backtrace })),
             Self::Refused(why) => Err(io::Error::other(why)),
-            Self::Ready => Err(io::ErrorKind::InvalidData.into()),
+            Self::Ready | Self::NotExecuted(_) => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
@@ -82,6 +86,7 @@ impl Reply {
             RETURNED => Self::Returned(message),
             PANICKED => Self::Panicked(decode(message)?),
             REFUSED => Self::Refused(decode(message)?),
+            NOT_EXECUTED => Self::NotExecuted(decode(message)?),
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
         Ok((reply, tag & LAST != 0))

@@ -26,6 +26,7 @@ use serde::de::DeserializeOwned;
 
 use super::charge::{Charge, EXIT_LIMIT, KILL_LIMIT, exit_of};
 use super::child::Setup;
+use super::program::Running;
 use super::reply::Reply;
 use super::spawner;
 use crate::scope::{OnFailure, scope_with};
@@ -36,6 +37,8 @@ use crate::timeout;
 
 /// All that a child is told.
 pub(super) struct Order {
+    /// What the command executes, which is needed until it has.
+    pub(super) program: Running,
     pub(super) command: Command,
     pub(super) setup: Setup,
     /// Which function, and its argument.
@@ -76,10 +79,11 @@ pub(super) fn look_after<R: DeserializeOwned>(order: Order) -> Result<R, Ended> 
 
 /// From the start of the child to its end. The status is missing if the child had to be killed to have it end.
 fn conduct(order: Order) -> io::Result<(Heard, Option<Status>)> {
-    let Order { mut command, setup, call, deadline, kill_deadline } = order;
+    let Order { program, mut command, setup, call, deadline, kill_deadline } = order;
     let (link, childs) = Link::pair()?;
     command.stdin(Stdio::from(childs));
     let child = spawner::start(command)?;
+    drop(program);
     current::stand_for(child.id());
     let charge = Charge::new(child);
     let talked = catch_unwind(AssertUnwindSafe(|| match deadline {
@@ -110,7 +114,7 @@ fn conduct(order: Order) -> io::Result<(Heard, Option<Status>)> {
 }
 
 /// Whether a wait was cancelled, or is past a deadline: with `panic = "abort"` both come as an error.
-fn is_interruption(error: &io::Error) -> bool {
+pub(super) fn is_interruption(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
 }
 

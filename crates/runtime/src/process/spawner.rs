@@ -121,7 +121,7 @@ fn spawn(command: &mut Command) -> io::Result<Child> {
 fn explain(error: io::Error) -> io::Error {
     let why = match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "the kernel does not let this program be executed again: it lies on a file system that is mounted noexec, has \
+            "the kernel does not let the program be executed: it lies on a file system that is mounted noexec, has \
              no x bits for this user, or a sandbox (seccomp) forbids it"
         }
         io::ErrorKind::NotFound => "there is no such working directory, or /proc is not mounted",

@@ -39,6 +39,12 @@ impl Stdio {
     }
 }
 
+/// Whether it is a new pipe.
+#[must_use]
+pub fn is_piped(stdio: &Stdio) -> bool {
+    matches!(stdio.0, Kind::Piped)
+}
+
 impl From<OwnedFd> for Stdio {
     /// A file, a pipe, a socket.
     fn from(descriptor: OwnedFd) -> Self {
@@ -63,6 +69,19 @@ pub fn to_std(stdio: &Stdio) -> io::Result<Option<std::process::Stdio>> {
         Kind::Given(descriptor) => descriptor.try_clone()?.into(),
         Kind::Piped => return Ok(None),
     }))
+}
+
+/// For the input of a program that is handed its own: `None` for one that is empty.
+///
+/// # Errors
+/// No descriptor is left (`ulimit -n`); this process's is closed; it is a new pipe, whose end has to be given.
+pub fn to_descriptor(stdio: &Stdio) -> io::Result<Option<OwnedFd>> {
+    match &stdio.0 {
+        Kind::Null => Ok(None),
+        Kind::Inherit => io::stdin().as_fd().try_clone_to_owned().map(Some),
+        Kind::Given(descriptor) => descriptor.try_clone().map(Some),
+        Kind::Piped => Err(no_child()),
+    }
 }
 
 /// For the output or error of a child that is no foreign program.

@@ -24,10 +24,10 @@ use ropewalk_sys::process::{Signal, Status};
 use super::crew::Crew;
 use super::worker::{Order, Worker};
 use crate::process::charge::{Charge, EXIT_LIMIT, KILL_LIMIT, exit_of};
-use crate::process::child::{PoolRules, Setup};
+use crate::process::child::{PoolRules, Role, Setup};
+use crate::process::program::Running;
 use crate::process::reply::Reply;
-use crate::process::stdio;
-use crate::process::{program, spawner};
+use crate::process::spawner;
 use crate::timeout;
 
 /// How long a worker may take to say that it is ready.
@@ -71,15 +71,14 @@ fn start(crew: &Crew) -> io::Result<Arc<Worker>> {
     let settings = &crew.settings;
     let mut builder = catch_unwind(AssertUnwindSafe(&settings.process))
         .unwrap_or_else(|_| Err(io::Error::other("what configures the workers has panicked")))?;
-    let program = program()?;
-    let rules = PoolRules { memory: settings.memory };
-    let stdin = stdio::input(builder.stdin.take())?;
-    let setup = Setup { program: program.identity, limits: builder.limits, stdin, pool: Some(rules) };
+    let program = Running::of(builder.program.as_deref())?;
+    let setup = builder.setup(&program, Role::Work(PoolRules { memory: settings.memory }))?;
     let (deadline, kill_deadline) = (builder.deadline, builder.kill_deadline);
     let (link, childs) = Link::pair()?;
-    let mut command = builder.command(program)?;
+    let mut command = builder.command(&program)?;
     command.stdin(Stdio::from(childs));
     let charge = Charge::new(spawner::start(command)?);
+    drop(program);
     let worker = Arc::new(Worker::new(link, charge, deadline, kill_deadline));
     let greeted = catch_unwind(AssertUnwindSafe(|| greet(&worker.link, setup)));
     if matches!(greeted, Ok(Ok(()))) {

@@ -30,9 +30,12 @@ use serde::de::DeserializeOwned;
 use self::crew::{Crew, Settings, Ticket};
 use self::worker::Worker;
 use super::Builder;
+use super::call::Function;
 use super::charge::exit_of;
 use super::entry::Entry;
+use super::place;
 use super::reply::Reply;
+use super::shepherd::is_interruption;
 use crate::coroutine;
 use crate::task::ending;
 use crate::task::exit::Exit;
@@ -211,7 +214,46 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned + Send + 'static,
     {
-        let (call, ticket) = self.prepare(f, argument)?;
+        park::check_original()?;
+        let call = Function::At(place::Place::of(f)?).call_with(&argument)?;
+        drop(argument);
+        self.start(call)
+    }
+
+    /// Runs the function that the workers' program has for `entry`: for a pool whose [`process`](PoolBuilder::process) names
+    /// another [`program`](Builder::program), and for this one's own entries.
+    ///
+    /// ```
+    /// use ropewalk_runtime::process::{Builder, Entry, Pool, register_entry};
+    ///
+    /// static LENGTH: Entry<String, usize> = Entry::new("example/length");
+    /// register_entry!(LENGTH, |text| text.len());
+    ///
+    /// // Usually the path is another program's.
+    /// let other = || Ok(Builder::new().program(std::env::current_exe()?));
+    /// let pool = Pool::builder().size(1).process(other).build()?;
+    /// assert_eq!(pool.spawn_entry(&LENGTH, "rope".to_owned())?.join()?, 4);
+    /// assert_eq!(pool.call_entry(&LENGTH, "walks".to_owned())?, 5);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn). That the program cannot be started, or has no such entry, is told by `join`.
+    #[track_caller]
+    pub fn spawn_entry<A, R>(&self, entry: &Entry<A, R>, argument: A) -> io::Result<JoinHandle<R>>
+    where
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned + Send + 'static,
+    {
+        park::check_original()?;
+        let call = entry.call_with(&argument)?;
+        drop(argument);
+        self.start(call)
+    }
+
+    #[track_caller]
+    fn start<R: DeserializeOwned + Send + 'static>(&self, call: Message) -> io::Result<JoinHandle<R>> {
+        let ticket = self.queue(&call)?;
         coroutine::Builder::new()
             .spawn(move || ending::note(perform(ticket, &call)))
             .map(JoinHandle::of_what_it_stands_for)
@@ -245,23 +287,48 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        let prepared = self.prepare(f, argument).map_err(Ended::NotStarted);
-        prepared.and_then(|(call, ticket)| perform(ticket, &call)).map_err(JoinError::of_call)
+        self.perform(move || Function::At(place::Place::of(f)?).call_with(&argument))
     }
 
-    fn prepare<F, A, R>(&self, f: F, argument: A) -> io::Result<(Message, Ticket)>
+    /// As [`call`](Self::call), for the function that the workers' program has for `entry`: see
+    /// [`spawn_entry`](Self::spawn_entry).
+    ///
+    /// # Errors
+    /// As those of [`spawn_entry`](Self::spawn_entry) and of its `join`.
+    ///
+    /// # Waits
+    /// Until a worker is free, and the function has returned.
+    ///
+    /// # Cancellation
+    /// Unwinds a cancelled task, after the worker that runs the function has been terminated.
+    pub fn call_entry<A, R>(&self, entry: &Entry<A, R>, argument: A) -> Result<R, JoinError>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        park::check_original()?;
-        let call = Entry::of(f)?.call_with(&argument)?;
+        self.perform(move || entry.call_with(&argument))
+    }
+
+    /// Does what `call` makes, which takes the argument with it: while the caller waits only the message is left of that.
+    fn perform<R: DeserializeOwned>(
+        &self,
+        call: impl FnOnce() -> io::Result<Message>,
+    ) -> Result<R, JoinError> {
+        let prepared = park::check_original().and_then(|()| {
+            let call = call()?;
+            Ok((self.queue(&call)?, call))
+        });
+        let prepared = prepared.map_err(Ended::NotStarted);
+        prepared.and_then(|(ticket, call)| perform(ticket, &call)).map_err(JoinError::of_call)
+    }
+
+    /// A place in the queue for a call.
+    fn queue(&self, call: &Message) -> io::Result<Ticket> {
         // A worker that is sent half a message is of no use any more: what is too large goes to none.
         if call.bytes.len() > MESSAGE_MAX || call.descriptors.len() > DESCRIPTORS_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the argument is too large to be sent"));
         }
-        Ok((call, self.ticket.crew().queue()?))
+        self.ticket.crew().queue()
     }
 
     /// Waits until all tasks that the pool was given have ended, and its workers, too.
@@ -291,7 +358,7 @@ enum Heard {
 fn perform<R: DeserializeOwned>(mut ticket: Ticket, call: &Message) -> Result<R, Ended> {
     let mut place = Place::Last;
     let result = loop {
-        let worker = ticket.crew().hire(place).map_err(Ended::NotStarted)?;
+        let worker = ticket.crew().hire(place).map_err(not_run)?;
         ticket.served();
         worker.bring_home();
         if let Some(result) = converse(&ticket, &worker, call) {
@@ -321,7 +388,9 @@ fn converse(ticket: &Ticket, worker: &Arc<Worker>, call: &Message) -> Option<Res
         Ok(Ok(Ok(Heard::Nothing))) => Err(Ended::Exited(exit_of(worker.wait_end()))),
         Ok(Ok(Err(error))) => {
             worker.terminate();
-            Err(Ended::NotStarted(error))
+            // Where nothing unwinds a cancel and the deadline both come as an error.
+            let late = is_interruption(&error) && !park::current(|task, _| task.is_cancelled());
+            Err(if late { Ended::Exited(Exit::DeadlineExceeded) } else { not_run(error) })
         }
         Ok(Err(_elapsed)) => {
             worker.terminate();
@@ -333,6 +402,11 @@ fn converse(ticket: &Ticket, worker: &Arc<Worker>, call: &Message) -> Option<Res
             resume_unwind(payload)
         }
     })
+}
+
+/// Why a call has no result: with `panic = "abort"` a cancel comes as an error.
+fn not_run(error: io::Error) -> Ended {
+    if is_interruption(&error) { Ended::Cancelled } else { Ended::NotStarted(error) }
 }
 
 fn exchange(worker: &Worker, call: &Message) -> io::Result<Heard> {

@@ -279,7 +279,9 @@ impl Worker {
         // SAFETY: whoever was current before still is, outside of all coroutines.
         unsafe { park::enter(outside, None) };
         if self.hooked {
-            self.shared.hooks.leave(&mut frame.saved.borrow_mut());
+            let stack = frame.own.guard.end..frame.own.guard.end + frame.own.usable;
+            let left = hooks::Left { stack, header: task.header(), waiter: task.waiter() };
+            self.shared.hooks.leave(&mut frame.saved.borrow_mut(), &left);
         }
         match result {
             CoroutineResult::Yield(Command::Parked) => {}
