@@ -3,6 +3,7 @@
 mod block;
 mod compare;
 mod costs;
+mod doctor;
 mod duration;
 mod exit_code;
 mod files;
@@ -45,6 +46,7 @@ enum Command {
     Slices(slices::Args),
     Costs(costs::Args),
     Tour(tour::Args),
+    Doctor(doctor::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -64,6 +66,7 @@ fn main() -> std::process::ExitCode {
         Command::Slices(args) => slices::run(&args, &mut std::io::stdout()),
         Command::Costs(args) => costs::run(&args),
         Command::Tour(args) => tour::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
     };
     outcome
         .unwrap_or_else(|error| {
