@@ -34,6 +34,7 @@
 //! | end many tasks, pieces of code and selects together | [`CancelToken`] |
 //! | take turns without a scheduler | [`generator`] |
 //! | talk | [`channel`], [`sync`], [`net`]; between processes also [`ipc`] |
+//! | hear of signals | [`signal`] |
 //! | block | [`blocking`] |
 //! | keep all CPUs busy | [`thread::Pool`] |
 //! | run futures, or be awaited | [`future`] |
@@ -60,6 +61,7 @@ pub mod io;
 pub mod ipc;
 pub mod net;
 pub mod process;
+pub mod signal;
 pub mod sync;
 pub mod thread;
 pub mod time;

@@ -10,6 +10,7 @@
 //! | [`future`] | futures run by tasks; a handle is a future itself |
 //! | [`generator`] | functions that give values on the way |
 //! | [`coroutine`], [`thread`] | spawning, one face for each plan |
+//! | [`signal`] | signals as values |
 //! | [`inspect`] | what every task does |
 //! | `runtime` | workers, start and end |
 //! | `monitor` | finds workers that are held up |
@@ -33,6 +34,7 @@ pub mod process;
 mod runtime;
 mod scheduler;
 mod scope;
+pub mod signal;
 mod spawn;
 mod stack;
 mod stack_trace;

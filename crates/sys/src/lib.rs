@@ -26,5 +26,6 @@ pub mod process;
 pub mod scheduling;
 pub mod segv;
 pub mod shared_memory;
+pub mod signals;
 pub mod terminal;
 pub mod uring;

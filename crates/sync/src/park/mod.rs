@@ -54,7 +54,7 @@ pub use self::place::{Snapshot, forget_time, note_time};
 pub use self::reason::{Wait, WaitReason};
 pub use self::region::{assert_may_wait, may_wait, no_suspend, no_suspend_at, no_wait};
 pub use self::surroundings::{Nested, Raising, Unwinding, is_nested_on, uninterrupted};
-pub use self::thread::{ThreadParker, adopt_thread, is_alive, run_as, threads};
+pub use self::thread::{ThreadParker, adopt_thread, is_alive, run_as, threads, with_alive};
 pub use self::waiter::{Waiter, Waiting, unwinding_switches};
 pub use self::waker::waker_of;
 pub use self::watched::{Home, Registration, Watched};

@@ -110,6 +110,17 @@ pub fn is_alive(id: u64) -> bool {
     THREADS.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
 }
 
+/// Calls `f` with the thread that is the task with this number, which does not end meanwhile; not at all if it does not run.
+/// To be held for a system call, never over a wait.
+pub fn with_alive<R>(id: u64, f: impl FnOnce(ThreadId) -> R) -> Option<R> {
+    let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    let thread = threads.get(&id)?.upgrade()?;
+    let result = thread.thread().map(f);
+    // Whoever else held it has let go of it meanwhile: what it drops may look at the list.
+    drop(threads);
+    result
+}
+
 /// Holds the thread's own parker for as long as the thread lives.
 struct Own(OnceCell<Arc<dyn Park>>);
 
