@@ -37,6 +37,7 @@ mod segment;
 mod spans;
 mod stdio;
 mod stress;
+mod switches;
 mod syscalls;
 mod task;
 mod tasks;
