@@ -40,7 +40,7 @@
 //! | run futures, or be awaited | [`future`] |
 //!
 //! # Where a task may wait
-//! Only in functions whose documentation has a section *Waits*. Between two of them no other coroutine of the worker
+//! Only in functions whose documentation has a section *Waits* (`docs/waits.md` in the repository lists them). Between two of them no other coroutine of the worker
 //! runs, so what [`coroutine::spawn_local`] shares in an `Rc` needs no lock. In a [`no_suspend`] region a coroutine's wait
 //! that would switch panics.
 //!

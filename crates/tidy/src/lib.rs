@@ -2,6 +2,7 @@
 
 pub mod claims;
 pub mod shape;
+pub mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 

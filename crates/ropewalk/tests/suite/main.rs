@@ -39,6 +39,7 @@ mod signals;
 mod spans;
 mod stdio;
 mod stress;
+mod switches;
 mod syscalls;
 mod task;
 mod tasks;

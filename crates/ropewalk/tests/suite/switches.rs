@@ -1,0 +1,811 @@
+//! What `docs/waits.md` says never to switch does not: each function is called by a coroutine whose turn is over, so that
+//! any chance to let others run would be taken, under a hook that counts switches.
+//!
+//! `crates/tidy/tests/waits.rs` looks that every function is here which the page says never to switch, of those types and
+//! modules that also have some which may.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::os::unix::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use ropewalk::channel::{Select, bounded, never, unbounded};
+use ropewalk::future::{co, spawn_future};
+use ropewalk::generator::Generator;
+use ropewalk::hooks::SwitchHook;
+use ropewalk::inspect::State;
+use ropewalk::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use ropewalk::sync::{
+    Barrier, Condvar, Latch, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, broadcast, mpsc, oneshot,
+    watch,
+};
+use ropewalk::{CancelToken, JoinHandle, OnFailure, Runtime, coroutine, scope_with, thread};
+
+use crate::support::net::{listener, pair};
+use crate::support::{LONG, guarded};
+
+/// Counts the turns of the first coroutine.
+struct Count {
+    turns: Arc<AtomicU64>,
+    has_begun: AtomicBool,
+}
+
+impl SwitchHook for Count {
+    /// Whether it is the first one, once that is known.
+    type Saved = Option<bool>;
+
+    fn enter(&self, is_first: &mut Option<bool>) {
+        let is_first = *is_first.get_or_insert_with(|| !self.has_begun.swap(true, Relaxed));
+        self.turns.fetch_add(u64::from(is_first), Relaxed);
+    }
+
+    fn leave(&self, _: &mut Option<bool>) {}
+}
+
+/// The turns of the first coroutine of a runtime with one worker.
+struct Switches(Arc<AtomicU64>);
+
+impl Switches {
+    fn run<T>(f: impl FnOnce(&Self) -> T) -> T {
+        let counter = Arc::new(AtomicU64::new(0));
+        let hook = Count { turns: counter.clone(), has_begun: AtomicBool::new(false) };
+        let runtime = Runtime::builder().workers(1).switch_hook(hook).build().unwrap();
+        guarded(|| runtime.run(|| f(&Self(counter))))
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    /// Does as much as a coroutine may do in a turn: the next thing that may let others run does.
+    fn use_up_the_turn(&self) {
+        coroutine::yield_now();
+        let before = self.count();
+        let mut most = 0;
+        while self.count() == before {
+            coroutine::sleep(Duration::ZERO);
+            most += 1;
+        }
+        // That began a new turn.
+        (1..most).for_each(|_| coroutine::sleep(Duration::ZERO));
+        assert_eq!(self.count(), before + 1);
+    }
+
+    /// How often `f`, and the drop of what it holds, switched.
+    fn of(&self, f: impl FnOnce()) -> u64 {
+        self.use_up_the_turn();
+        let before = self.count();
+        f();
+        self.count() - before
+    }
+}
+
+/// Prepares a call, which may wait, and gives the call.
+type Prepare = fn() -> Box<dyn FnOnce()>;
+
+/// Instead of `drop`, which is for what is more than a number.
+fn ignore<T>(_: T) {}
+
+/// A coroutine of this worker that waits for ever in `wait`.
+fn waiting(wait: impl FnOnce() + 'static) -> JoinHandle<()> {
+    let task = coroutine::Builder::new().daemon(true).spawn_local(wait).unwrap();
+    while !matches!(task.task().state(), State::Blocked(_)) {
+        coroutine::yield_now();
+    }
+    task
+}
+
+fn sleeper() -> JoinHandle<()> {
+    waiting(|| coroutine::sleep(LONG))
+}
+
+fn ended() -> JoinHandle<i32> {
+    let task = coroutine::spawn_local(|| 1);
+    while !task.is_finished() {
+        coroutine::yield_now();
+    }
+    task
+}
+
+const LOCKS: &[(&str, Prepare)] = &[
+    ("sync::Mutex::new", || Box::new(|| ignore(Mutex::new(1)))),
+    ("sync::Mutex::try_lock", || {
+        let mutex = Mutex::new(1);
+        Box::new(move || drop(mutex.try_lock()))
+    }),
+    ("sync::Mutex::clear_poison", || {
+        let mutex = Mutex::new(1);
+        Box::new(move || mutex.clear_poison())
+    }),
+    ("sync::Mutex::get_mut", || {
+        let mut mutex = Mutex::new(1);
+        Box::new(move || *mutex.get_mut().unwrap() = 2)
+    }),
+    ("sync::Mutex::holder", || {
+        let mutex = Mutex::new(1);
+        Box::new(move || assert!(mutex.holder().is_none()))
+    }),
+    ("sync::Mutex::into_inner", || {
+        let mutex = Mutex::new(1);
+        Box::new(move || drop(mutex.into_inner()))
+    }),
+    ("sync::Mutex::is_poisoned", || {
+        let mutex = Mutex::new(1);
+        Box::new(move || assert!(!mutex.is_poisoned()))
+    }),
+    ("a guard that somebody waits for is dropped", || {
+        let mutex: &'static Mutex<i32> = Box::leak(Box::new(Mutex::new(1)));
+        let guard = mutex.lock().unwrap();
+        let task = waiting(|| drop(mutex.lock()));
+        Box::new(move || drop((guard, task)))
+    }),
+    ("sync::RwLock::new", || Box::new(|| ignore(RwLock::new(1)))),
+    ("sync::RwLock::try_read", || {
+        let lock = RwLock::new(1);
+        Box::new(move || drop(lock.try_read()))
+    }),
+    ("sync::RwLock::try_write", || {
+        let lock = RwLock::new(1);
+        Box::new(move || drop(lock.try_write()))
+    }),
+    ("sync::RwLock::clear_poison", || {
+        let lock = RwLock::new(1);
+        Box::new(move || lock.clear_poison())
+    }),
+    ("sync::RwLock::get_mut", || {
+        let mut lock = RwLock::new(1);
+        Box::new(move || *lock.get_mut().unwrap() = 2)
+    }),
+    ("sync::RwLock::into_inner", || {
+        let lock = RwLock::new(1);
+        Box::new(move || drop(lock.into_inner()))
+    }),
+    ("sync::RwLock::is_poisoned", || {
+        let lock = RwLock::new(1);
+        Box::new(move || assert!(!lock.is_poisoned()))
+    }),
+    ("sync::RwLock::readers", || {
+        let lock = RwLock::new(1);
+        Box::new(move || assert_eq!(lock.readers(), 0))
+    }),
+    ("sync::RwLock::writer", || {
+        let lock = RwLock::new(1);
+        Box::new(move || assert!(lock.writer().is_none()))
+    }),
+    ("sync::RwLockWriteGuard::downgrade", || {
+        let lock: &'static RwLock<i32> = Box::leak(Box::new(RwLock::new(1)));
+        let guard = lock.write().unwrap();
+        let task = waiting(|| drop(lock.read()));
+        Box::new(move || drop((ropewalk::sync::RwLockWriteGuard::downgrade(guard), task)))
+    }),
+    ("sync::Condvar::new", || Box::new(|| ignore(Condvar::new()))),
+    ("sync::Condvar::notify_one", || {
+        let pair: &'static (Mutex<i32>, Condvar) = Box::leak(Box::default());
+        let task = waiting(|| drop(pair.1.wait(pair.0.lock().unwrap())));
+        Box::new(move || {
+            pair.1.notify_one();
+            drop(task);
+        })
+    }),
+    ("sync::Condvar::notify_all", || {
+        let pair: &'static (Mutex<i32>, Condvar) = Box::leak(Box::default());
+        let task = waiting(|| drop(pair.1.wait(pair.0.lock().unwrap())));
+        Box::new(move || {
+            pair.1.notify_all();
+            drop(task);
+        })
+    }),
+    ("sync::Semaphore::new", || Box::new(|| ignore(Semaphore::new(1)))),
+    ("sync::Semaphore::try_acquire", || {
+        let permits = Semaphore::new(1);
+        Box::new(move || assert!(permits.try_acquire().is_some()))
+    }),
+    ("sync::Semaphore::try_acquire_many", || {
+        let permits = Semaphore::new(1);
+        Box::new(move || assert!(permits.try_acquire_many(2).is_none()))
+    }),
+    ("sync::Semaphore::try_acquire_owned", || {
+        let permits = Arc::new(Semaphore::new(1));
+        Box::new(move || drop(permits.try_acquire_owned()))
+    }),
+    ("sync::Semaphore::try_acquire_many_owned", || {
+        let permits = Arc::new(Semaphore::new(1));
+        Box::new(move || drop(permits.try_acquire_many_owned(1)))
+    }),
+    ("sync::Semaphore::add_permits", || {
+        let permits: &'static Semaphore = Box::leak(Box::new(Semaphore::new(0)));
+        let task = waiting(|| drop(permits.acquire()));
+        Box::new(move || {
+            permits.add_permits(1);
+            drop(task);
+        })
+    }),
+    ("sync::Semaphore::available_permits", || {
+        let permits = Semaphore::new(1);
+        Box::new(move || assert_eq!(permits.available_permits(), 1))
+    }),
+    ("sync::Barrier::new", || Box::new(|| ignore(Barrier::new(2)))),
+    ("sync::Latch::new", || Box::new(|| ignore(Latch::new(2)))),
+    ("sync::Latch::count", || {
+        let latch = Latch::new(2);
+        Box::new(move || assert_eq!(latch.count(), 2))
+    }),
+    ("sync::Latch::is_open", || {
+        let latch = Latch::new(2);
+        Box::new(move || assert!(!latch.is_open()))
+    }),
+    ("sync::Latch::count_down", || {
+        let latch: &'static Latch = Box::leak(Box::new(Latch::new(1)));
+        let task = waiting(|| latch.wait());
+        Box::new(move || {
+            latch.count_down();
+            drop(task);
+        })
+    }),
+    ("sync::Latch::count_down_by", || {
+        let latch = Latch::new(2);
+        Box::new(move || latch.count_down_by(2))
+    }),
+    ("sync::Once::new", || Box::new(|| ignore(Once::new()))),
+    ("sync::Once::is_completed", || {
+        let once = Once::new();
+        Box::new(move || assert!(!once.is_completed()))
+    }),
+    ("sync::OnceLock::new", || Box::new(|| drop(OnceLock::<i32>::new()))),
+    ("sync::OnceLock::get", || {
+        let cell = OnceLock::<i32>::new();
+        Box::new(move || assert!(cell.get().is_none()))
+    }),
+    ("sync::OnceLock::get_mut", || {
+        let mut cell = OnceLock::<i32>::new();
+        Box::new(move || assert!(cell.get_mut().is_none()))
+    }),
+    ("sync::OnceLock::into_inner", || {
+        let cell = OnceLock::<i32>::new();
+        Box::new(move || assert!(cell.into_inner().is_none()))
+    }),
+    ("sync::OnceLock::take", || {
+        let mut cell = OnceLock::<i32>::new();
+        Box::new(move || assert!(cell.take().is_none()))
+    }),
+    ("sync::LazyLock::new", || Box::new(|| drop(LazyLock::new(|| 1)))),
+    ("sync::LazyLock::get", || {
+        let lazy = LazyLock::new(|| 1);
+        Box::new(move || assert!(LazyLock::get(&lazy).is_none()))
+    }),
+    ("sync::LazyLock::get_mut", || {
+        let mut lazy = LazyLock::new(|| 1);
+        Box::new(move || assert!(LazyLock::get_mut(&mut lazy).is_none()))
+    }),
+];
+
+const CHANNELS: &[(&str, Prepare)] = &[
+    ("channel::bounded", || Box::new(|| drop(bounded::<i32>(1)))),
+    ("channel::unbounded", || Box::new(|| drop(unbounded::<i32>()))),
+    ("channel::never", || Box::new(|| drop(never::<i32>()))),
+    ("channel::after", || Box::new(|| drop(ropewalk::channel::after(LONG)))),
+    ("channel::at", || Box::new(|| drop(ropewalk::channel::at(Instant::now() + LONG)))),
+    ("channel::tick", || Box::new(|| drop(ropewalk::channel::tick(LONG)))),
+    ("channel::Sender::try_send", || {
+        let (sender, receiver) = bounded(1);
+        let task = waiting(move || ignore(receiver.recv()));
+        Box::new(move || {
+            sender.try_send(1).unwrap();
+            drop(task);
+        })
+    }),
+    ("channel::Sender::capacity", || {
+        let (sender, _receiver) = bounded::<i32>(1);
+        Box::new(move || assert_eq!(sender.capacity(), Some(1)))
+    }),
+    ("channel::Sender::is_empty", || {
+        let (sender, _receiver) = bounded::<i32>(1);
+        Box::new(move || assert!(sender.is_empty()))
+    }),
+    ("channel::Sender::is_full", || {
+        let (sender, _receiver) = bounded::<i32>(1);
+        Box::new(move || assert!(!sender.is_full()))
+    }),
+    ("channel::Sender::len", || {
+        let (sender, _receiver) = bounded::<i32>(1);
+        Box::new(move || assert_eq!(sender.len(), 0))
+    }),
+    ("channel::Sender::same_channel", || {
+        let (sender, _receiver) = bounded::<i32>(1);
+        Box::new(move || assert!(sender.same_channel(&sender.clone())))
+    }),
+    ("channel::Receiver::capacity", || {
+        let (_sender, receiver) = bounded::<i32>(1);
+        Box::new(move || assert_eq!(receiver.capacity(), Some(1)))
+    }),
+    ("channel::Receiver::is_empty", || {
+        let (_sender, receiver) = bounded::<i32>(1);
+        Box::new(move || assert!(receiver.is_empty()))
+    }),
+    ("channel::Receiver::is_full", || {
+        let (_sender, receiver) = bounded::<i32>(1);
+        Box::new(move || assert!(!receiver.is_full()))
+    }),
+    ("channel::Receiver::len", || {
+        let (_sender, receiver) = bounded::<i32>(1);
+        Box::new(move || assert_eq!(receiver.len(), 0))
+    }),
+    ("channel::Receiver::same_channel", || {
+        let (_sender, receiver) = bounded::<i32>(1);
+        Box::new(move || assert!(receiver.same_channel(&receiver.clone())))
+    }),
+    ("the last sender is dropped", || {
+        let (sender, receiver) = unbounded::<i32>();
+        let task = waiting(move || ignore(receiver.recv()));
+        Box::new(move || drop((sender, task)))
+    }),
+    ("an unbounded send, but for the budget", || {
+        let (sender, receiver) = mpsc::channel();
+        Box::new(move || {
+            sender.send(1).unwrap();
+            drop(receiver);
+        })
+    }),
+    ("channel::Select::new", || Box::new(|| drop(Select::new()))),
+    ("channel::Select::new_biased", || Box::new(|| drop(Select::new_biased()))),
+    ("channel::Select::recv", || {
+        Box::new(|| {
+            let (_sender, receiver) = unbounded::<i32>();
+            Select::new().recv(&receiver);
+        })
+    }),
+    ("channel::Select::send", || {
+        Box::new(|| {
+            let (sender, _receiver) = unbounded::<i32>();
+            Select::new().send(&sender);
+        })
+    }),
+    ("channel::Select::remove", || {
+        Box::new(|| {
+            let (sender, _receiver) = unbounded::<i32>();
+            let mut select = Select::new();
+            let place = select.send(&sender);
+            select.remove(place);
+        })
+    }),
+    ("channel::Select::try_ready", || {
+        Box::new(|| {
+            let (_sender, receiver) = unbounded::<i32>();
+            let mut select = Select::new();
+            select.recv(&receiver);
+            assert!(select.try_ready().is_err());
+        })
+    }),
+    ("channel::Select::try_select", || {
+        Box::new(|| {
+            let (_sender, receiver) = unbounded::<i32>();
+            let mut select = Select::new();
+            select.recv(&receiver);
+            assert!(select.try_select().is_err());
+        })
+    }),
+    ("channel::SelectedOperation::index", || {
+        let (sender, receiver) = unbounded();
+        sender.send(1).unwrap();
+        Box::new(move || {
+            let mut select = Select::new();
+            select.recv(&receiver);
+            let selected = select.try_select().unwrap();
+            assert_eq!(selected.index(), 0);
+            // It has to be completed, and that may wait for a select at the other end: here it need not.
+            ignore(selected.recv(&receiver));
+        })
+    }),
+    ("sync::mpsc::Receiver::try_recv", || {
+        let (_sender, receiver) = mpsc::channel::<i32>();
+        Box::new(move || assert!(receiver.try_recv().is_err()))
+    }),
+    ("sync::mpsc::Receiver::try_iter", || {
+        let (_sender, receiver) = mpsc::channel::<i32>();
+        Box::new(move || assert_eq!(receiver.try_iter().count(), 0))
+    }),
+    ("sync::mpsc::SyncSender::try_send", || {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        Box::new(move || {
+            sender.try_send(1).unwrap();
+            drop(receiver);
+        })
+    }),
+    ("sync::oneshot::Receiver::try_recv", || {
+        let (_sender, receiver) = oneshot::channel::<i32>();
+        Box::new(move || assert!(receiver.try_recv().is_err()))
+    }),
+    ("sync::oneshot::Receiver::as_channel", || {
+        let (_sender, receiver) = oneshot::channel::<i32>();
+        Box::new(move || assert!(receiver.as_channel().is_empty()))
+    }),
+    ("sync::oneshot::Sender::is_closed", || {
+        let (sender, _receiver) = oneshot::channel::<i32>();
+        Box::new(move || ignore(sender.is_closed()))
+    }),
+    ("sync::oneshot::Sender::send", || {
+        let (sender, receiver) = oneshot::channel();
+        let task = waiting(move || ignore(receiver.recv()));
+        Box::new(move || {
+            sender.send(1).unwrap();
+            drop(task);
+        })
+    }),
+    ("sync::watch::Sender::send", || {
+        let (sender, mut receiver) = watch::channel(1);
+        let task = waiting(move || ignore(receiver.changed()));
+        Box::new(move || {
+            sender.send(2).unwrap();
+            drop(task);
+        })
+    }),
+    ("sync::watch::Sender::send_replace", || {
+        let (sender, _receiver) = watch::channel(1);
+        Box::new(move || drop(sender.send_replace(2)))
+    }),
+    ("sync::watch::Sender::borrow", || {
+        let (sender, _receiver) = watch::channel(1);
+        Box::new(move || assert_eq!(*sender.borrow(), 1))
+    }),
+    ("sync::watch::Sender::is_closed", || {
+        let (sender, _receiver) = watch::channel(1);
+        Box::new(move || ignore(sender.is_closed()))
+    }),
+    ("sync::watch::Sender::receiver_count", || {
+        let (sender, _receiver) = watch::channel(1);
+        Box::new(move || ignore(sender.receiver_count()))
+    }),
+    ("sync::watch::Sender::subscribe", || {
+        let (sender, _receiver) = watch::channel(1);
+        Box::new(move || drop(sender.subscribe()))
+    }),
+    ("sync::watch::Receiver::borrow", || {
+        let (_sender, receiver) = watch::channel(1);
+        Box::new(move || assert_eq!(*receiver.borrow(), 1))
+    }),
+    ("sync::watch::Receiver::borrow_and_update", || {
+        let (_sender, mut receiver) = watch::channel(1);
+        Box::new(move || assert_eq!(*receiver.borrow_and_update(), 1))
+    }),
+    ("sync::watch::Receiver::has_changed", || {
+        let (sender, receiver) = watch::channel(1);
+        Box::new(move || {
+            assert_eq!(receiver.has_changed(), Ok(false));
+            drop(sender);
+        })
+    }),
+    ("sync::watch::Receiver::same_channel", || {
+        let (_sender, receiver) = watch::channel(1);
+        Box::new(move || assert!(receiver.same_channel(&receiver.clone())))
+    }),
+    ("sync::broadcast::Sender::is_empty", || {
+        let (sender, _receiver) = broadcast::channel::<i32>(1);
+        Box::new(move || assert!(sender.is_empty()))
+    }),
+    ("sync::broadcast::Sender::len", || {
+        let (sender, _receiver) = broadcast::channel::<i32>(1);
+        Box::new(move || assert_eq!(sender.len(), 0))
+    }),
+    ("sync::broadcast::Sender::receiver_count", || {
+        let (sender, _receiver) = broadcast::channel::<i32>(1);
+        Box::new(move || ignore(sender.receiver_count()))
+    }),
+    ("sync::broadcast::Sender::subscribe", || {
+        let (sender, _receiver) = broadcast::channel::<i32>(1);
+        Box::new(move || drop(sender.subscribe()))
+    }),
+    ("sync::broadcast::Receiver::is_empty", || {
+        let (_sender, receiver) = broadcast::channel::<i32>(1);
+        Box::new(move || assert!(receiver.is_empty()))
+    }),
+    ("sync::broadcast::Receiver::len", || {
+        let (_sender, receiver) = broadcast::channel::<i32>(1);
+        Box::new(move || assert_eq!(receiver.len(), 0))
+    }),
+    ("sync::broadcast::Receiver::resubscribe", || {
+        let (_sender, receiver) = broadcast::channel::<i32>(1);
+        Box::new(move || drop(receiver.resubscribe()))
+    }),
+    ("sync::broadcast::Receiver::same_channel", || {
+        let (_sender, receiver) = broadcast::channel::<i32>(1);
+        Box::new(move || assert!(receiver.same_channel(&receiver.resubscribe())))
+    }),
+    ("sync::broadcast::Receiver::try_recv", || {
+        let (_sender, mut receiver) = broadcast::channel::<i32>(1);
+        Box::new(move || assert!(receiver.try_recv().is_err()))
+    }),
+];
+
+const TASKS: &[(&str, Prepare)] = &[
+    ("no_suspend", || Box::new(|| ropewalk::no_suspend(|| ()))),
+    ("task_local", || {
+        ropewalk::task_local!(static VALUE: Cell<i32> = Cell::new(1));
+        Box::new(|| VALUE.set(2))
+    }),
+    ("coroutine::current", || Box::new(|| drop(coroutine::current()))),
+    ("coroutine::panicking", || Box::new(|| assert!(!coroutine::panicking()))),
+    ("coroutine::spawn", || Box::new(|| drop(coroutine::spawn(|| ())))),
+    ("coroutine::spawn_local", || Box::new(|| drop(coroutine::spawn_local(|| ())))),
+    ("time::now", || Box::new(|| assert!(ropewalk::time::now() <= Instant::now()))),
+    ("thread::current", || Box::new(|| drop(thread::current()))),
+    ("thread::panicking", || Box::new(|| assert!(!thread::panicking()))),
+    ("thread::spawn", || Box::new(|| drop(thread::spawn(|| ())))),
+    ("thread::affinity", || Box::new(|| drop(thread::affinity()))),
+    ("thread::priority", || Box::new(|| drop(thread::priority()))),
+    ("thread::set_affinity", || {
+        let all = thread::affinity();
+        Box::new(move || drop(all.map(|all| thread::set_affinity(&all))))
+    }),
+    ("thread::set_priority", || {
+        let own = thread::priority();
+        Box::new(move || drop(own.map(thread::set_priority)))
+    }),
+    ("future::co", || {
+        let step = || std::future::ready(Ok::<_, std::fmt::Error>(1));
+        let steps = Generator::new(move |yielder| yielder.yield_(step()).is_some());
+        Box::new(move || drop(co(steps)))
+    }),
+    ("future::spawn_future", || Box::new(|| drop(spawn_future(async {})))),
+    ("JoinHandle::cancel", || {
+        let task = sleeper();
+        Box::new(move || task.cancel())
+    }),
+    ("JoinHandle::ended", || {
+        let task = sleeper();
+        Box::new(move || drop(task.ended()))
+    }),
+    ("JoinHandle::id", || {
+        let task = sleeper();
+        Box::new(move || assert!(task.id().as_u64() > 0))
+    }),
+    ("JoinHandle::is_finished", || {
+        let task = sleeper();
+        Box::new(move || assert!(!task.is_finished()))
+    }),
+    ("JoinHandle::name", || {
+        let task = sleeper();
+        Box::new(move || assert!(task.name().is_none()))
+    }),
+    ("JoinHandle::spawned_at", || {
+        let task = sleeper();
+        Box::new(move || assert_eq!(task.spawned_at().file(), file!()))
+    }),
+    ("JoinHandle::task", || {
+        let task = sleeper();
+        Box::new(move || drop(task.task()))
+    }),
+    ("JoinHandle::thread", || {
+        let task = sleeper();
+        Box::new(move || drop(task.thread()))
+    }),
+    ("a handle is dropped, of one that waits and of one that has ended", || {
+        let tasks = (sleeper(), ended());
+        Box::new(move || drop(tasks))
+    }),
+    ("Task::cancel", || {
+        let task = sleeper().task();
+        Box::new(move || task.cancel())
+    }),
+    ("Task::id", || Box::new(|| assert!(coroutine::current().id().as_u64() > 0))),
+    ("Task::is_cancelled", || Box::new(|| assert!(!coroutine::current().is_cancelled()))),
+    ("Task::is_coroutine", || Box::new(|| assert!(coroutine::current().is_coroutine()))),
+    ("Task::name", || Box::new(|| assert_eq!(coroutine::current().name(), Some("main")))),
+    ("Task::parent", || Box::new(|| ignore(coroutine::current().parent()))),
+    ("Task::spawned_at", || Box::new(|| ignore(coroutine::current().spawned_at()))),
+    ("Task::state", || Box::new(|| assert_eq!(coroutine::current().state(), State::Running))),
+    ("Task::unpark", || {
+        let task = waiting(coroutine::park).task();
+        Box::new(move || task.unpark())
+    }),
+    ("Runtime::builder", || Box::new(|| drop(Runtime::builder()))),
+    ("Runtime::driver", || {
+        Box::new(|| {
+            let runtime = Runtime::builder().workers(1).build().unwrap();
+            ignore(runtime.driver().reason().map(str::len));
+        })
+    }),
+    ("CancelToken::new", || Box::new(|| drop(CancelToken::new()))),
+    ("CancelToken::child", || Box::new(|| drop(CancelToken::new().child()))),
+    ("CancelToken::is_cancelled", || Box::new(|| assert!(!CancelToken::new().is_cancelled()))),
+    ("CancelToken::cause", || Box::new(|| assert!(CancelToken::new().cause().is_none()))),
+    ("CancelToken::cancelled", || Box::new(|| assert!(CancelToken::new().cancelled().is_empty()))),
+    ("CancelToken::drop_guard", || Box::new(|| drop(CancelToken::new().drop_guard()))),
+    ("CancelToken::attach", || {
+        let task = sleeper();
+        Box::new(move || CancelToken::new().attach(&task))
+    }),
+    ("CancelToken::cancel", || {
+        let token = CancelToken::new();
+        let waits = token.clone();
+        let task = waiting(move || waits.wait());
+        Box::new(move || {
+            token.cancel();
+            drop(task);
+        })
+    }),
+    ("CancelToken::cancel_with", || Box::new(|| CancelToken::new().cancel_with("because"))),
+    ("generator::Generator::new", || Box::new(|| drop(Generator::<(), (), ()>::new(|_| ())))),
+    ("generator::Generator::is_finished", || {
+        Box::new(|| assert!(!Generator::<(), (), ()>::new(|_| ()).is_finished()))
+    }),
+    ("generator::Generator::name", || {
+        Box::new(|| assert!(Generator::<(), (), ()>::new(|_| ()).name().is_none()))
+    }),
+];
+
+/// One of a pair of connected sockets.
+fn stream() -> TcpStream {
+    pair().0
+}
+
+const SOCKETS: &[(&str, Prepare)] = &[
+    ("net::TcpListener::local_addr", || {
+        let (listener, _) = listener();
+        Box::new(move || drop(listener.local_addr()))
+    }),
+    ("net::TcpListener::try_clone", || {
+        let (listener, _) = listener();
+        Box::new(move || drop(listener.try_clone()))
+    }),
+    ("net::TcpListener::incoming", || {
+        let (listener, _): (TcpListener, _) = listener();
+        Box::new(move || ignore(listener.incoming()))
+    }),
+    ("net::TcpStream::local_addr", || {
+        let stream = stream();
+        Box::new(move || drop(stream.local_addr()))
+    }),
+    ("net::TcpStream::peer_addr", || {
+        let stream = stream();
+        Box::new(move || drop(stream.peer_addr()))
+    }),
+    ("net::TcpStream::nodelay", || {
+        let stream = stream();
+        Box::new(move || drop(stream.nodelay()))
+    }),
+    ("net::TcpStream::set_nodelay", || {
+        let stream = stream();
+        Box::new(move || stream.set_nodelay(true).unwrap())
+    }),
+    ("net::TcpStream::read_timeout", || {
+        let stream = stream();
+        Box::new(move || drop(stream.read_timeout()))
+    }),
+    ("net::TcpStream::set_read_timeout", || {
+        let stream = stream();
+        Box::new(move || stream.set_read_timeout(Some(LONG)).unwrap())
+    }),
+    ("net::TcpStream::write_timeout", || {
+        let stream = stream();
+        Box::new(move || drop(stream.write_timeout()))
+    }),
+    ("net::TcpStream::set_write_timeout", || {
+        let stream = stream();
+        Box::new(move || stream.set_write_timeout(Some(LONG)).unwrap())
+    }),
+    ("net::TcpStream::ttl", || {
+        let stream = stream();
+        Box::new(move || drop(stream.ttl()))
+    }),
+    ("net::TcpStream::set_ttl", || {
+        let stream = stream();
+        Box::new(move || stream.set_ttl(9).unwrap())
+    }),
+    ("net::TcpStream::take_error", || {
+        let stream = stream();
+        Box::new(move || assert!(stream.take_error().unwrap().is_none()))
+    }),
+    ("net::TcpStream::try_clone", || {
+        let stream = stream();
+        Box::new(move || drop(stream.try_clone()))
+    }),
+    ("net::TcpStream::shutdown", || {
+        let stream = stream();
+        Box::new(move || stream.shutdown(std::net::Shutdown::Both).unwrap())
+    }),
+    ("a socket that a neighbour reads from is dropped at the other end", || {
+        let (near, far) = pair();
+        let task = waiting(move || drop(std::io::Read::read(&mut &near, &mut [0])));
+        Box::new(move || drop((far, task)))
+    }),
+    ("net::UnixListener::bind", || {
+        let folder = tempfile::tempdir().unwrap();
+        Box::new(move || drop(UnixListener::bind(folder.path().join("socket"))))
+    }),
+    ("net::UnixListener::bind_addr", || {
+        let folder = tempfile::tempdir().unwrap();
+        let address = SocketAddr::from_pathname(folder.path().join("socket")).unwrap();
+        Box::new(move || drop((UnixListener::bind_addr(&address), folder)))
+    }),
+    ("net::UnixListener::bind_with_backlog", || {
+        let folder = tempfile::tempdir().unwrap();
+        let address = SocketAddr::from_pathname(folder.path().join("socket")).unwrap();
+        Box::new(move || drop((UnixListener::bind_with_backlog(&address, 1), folder)))
+    }),
+    ("net::UnixListener::incoming", || with_unix_listener(|listener| ignore(listener.incoming()))),
+    ("net::UnixListener::local_addr", || with_unix_listener(|listener| drop(listener.local_addr()))),
+    ("net::UnixListener::take_error", || with_unix_listener(|listener| drop(listener.take_error()))),
+    ("net::UnixListener::try_clone", || with_unix_listener(|listener| drop(listener.try_clone()))),
+    ("net::UnixStream::pair", || Box::new(|| drop(UnixStream::pair()))),
+    ("net::UnixStream::local_addr", || with_unix_stream(|stream| drop(stream.local_addr()))),
+    ("net::UnixStream::peer_addr", || with_unix_stream(|stream| drop(stream.peer_addr()))),
+    ("net::UnixStream::read_timeout", || with_unix_stream(|stream| drop(stream.read_timeout()))),
+    ("net::UnixStream::set_read_timeout", || {
+        with_unix_stream(|stream| stream.set_read_timeout(Some(LONG)).unwrap())
+    }),
+    ("net::UnixStream::write_timeout", || with_unix_stream(|stream| drop(stream.write_timeout()))),
+    ("net::UnixStream::set_write_timeout", || {
+        with_unix_stream(|stream| stream.set_write_timeout(Some(LONG)).unwrap())
+    }),
+    ("net::UnixStream::shutdown", || {
+        with_unix_stream(|stream| stream.shutdown(std::net::Shutdown::Both).unwrap())
+    }),
+    ("net::UnixStream::take_error", || with_unix_stream(|stream| drop(stream.take_error()))),
+    ("net::UnixStream::try_clone", || with_unix_stream(|stream| drop(stream.try_clone()))),
+];
+
+fn with_unix_listener(f: fn(&UnixListener)) -> Box<dyn FnOnce()> {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
+    Box::new(move || {
+        f(&listener);
+        drop((listener, folder));
+    })
+}
+
+fn with_unix_stream(f: fn(&UnixStream)) -> Box<dyn FnOnce()> {
+    let (stream, _other) = UnixStream::pair().unwrap();
+    Box::new(move || f(&stream))
+}
+
+#[test]
+fn what_is_said_never_to_switch_does_not() {
+    Switches::run(|switches| {
+        for (name, prepare) in [LOCKS, CHANNELS, TASKS, SOCKETS].concat() {
+            let call = prepare();
+            assert_eq!(switches.of(call), 0, "{name} has switched");
+        }
+    });
+}
+
+/// A scope's end waits, so what is done in it is looked at in it.
+#[test]
+fn the_handles_of_a_scope_never_switch() {
+    Switches::run(|switches| {
+        let calls = scope_with(OnFailure::Isolate, |s| {
+            let mut calls = Vec::new();
+            calls.push(("spawn", switches.of(|| drop(s.spawn(|| ())))));
+            calls.push(("spawn_local", switches.of(|| drop(s.spawn_local(|| ())))));
+            let child = s.spawn_local(|| coroutine::sleep(LONG));
+            calls.push(("ended", switches.of(|| drop(child.ended()))));
+            calls.push(("id", switches.of(|| assert!(child.id().as_u64() > 0))));
+            calls.push(("is_finished", switches.of(|| assert!(!child.is_finished()))));
+            calls.push(("name", switches.of(|| assert!(child.name().is_none()))));
+            calls.push(("task", switches.of(|| drop(child.task()))));
+            calls.push(("thread", switches.of(|| drop(child.thread()))));
+            calls.push(("cancel", switches.of(|| child.cancel())));
+            calls.push(("cancel_all", switches.of(|| s.cancel())));
+            calls
+        });
+        let switched: Vec<_> = calls.iter().filter(|(_, count)| *count > 0).collect();
+        assert!(switched.is_empty(), "{switched:?}");
+    });
+}
+
+/// That the count would notice: what need not wait lets others run, when the turn is over.
+#[test]
+fn what_may_switch_does_when_its_turn_is_over() {
+    Switches::run(|switches| {
+        let mutex = Mutex::new(1);
+        assert_eq!(switches.of(|| drop(mutex.lock())), 1, "a lock that is free");
+        let (sender, receiver) = bounded(1);
+        assert_eq!(switches.of(|| sender.send(1).unwrap()), 1, "a send with room");
+        assert_eq!(switches.of(|| ignore(receiver.recv())), 1, "a receive of what is there");
+        let (mut near, _far) = pair();
+        assert_eq!(switches.of(|| near.write_all(b"x").unwrap()), 1, "a write with room");
+        assert_eq!(switches.of(coroutine::yield_now), 1);
+        assert_eq!(switches.of(|| ropewalk::no_suspend(|| drop(mutex.lock()))), 0, "but in a region");
+    });
+}
