@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ropewalk::process::{self, Builder, Descriptor, Entry, Exit, Pool, register_entry};
 use ropewalk::{JoinHandle, coroutine};
+use rustix::pipe::{PipeFlags, pipe_with};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -89,7 +90,7 @@ fn an_entry_of_another_program_is_all_that_a_function_is() {
         let (path, text) = other().spawn_entry(&REPEAT, order()).unwrap().join().unwrap();
         assert_eq!((path.as_path(), text.as_str()), (copy.as_path(), "rope walk, rope walk"));
 
-        let (read, write) = rustix::pipe::pipe().unwrap();
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         let say = other().spawn_entry(&SAY, (write.into(), "through a pipe".to_owned()));
         drop(OwnedFd::from(say.unwrap().join().unwrap()));
         let mut text = String::new();
