@@ -1,7 +1,8 @@
 //! Tasks on OS threads, mirroring `std::thread`.
 //!
 //! A thread of this module waits in system calls of its own, as a `std::thread` does; beyond that it can be cancelled at
-//! its waits and joined with a time limit.
+//! its waits and joined with a time limit, and has a priority and CPUs of its own. A [`Pool`] has as many threads as there are CPUs, for
+//! work that keeps those busy.
 
 pub use ropewalk_runtime::thread::{
     AccessError, Builder, CpuSet, LocalKey, Priority, affinity, available_parallelism, current, panicking,

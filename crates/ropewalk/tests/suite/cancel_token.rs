@@ -101,7 +101,7 @@ fn a_guard_cancels_however_its_block_ends() {
             let _all = token.clone().drop_guard();
             std::panic::resume_unwind(Box::new("expected"))
         };
-        assert!(catch_unwind(AssertUnwindSafe(unwinds)).map(|()| ()).is_err());
+        assert!(catch_unwind(AssertUnwindSafe(unwinds)).map(drop).is_err());
         assert!(token.is_cancelled());
         let token = CancelToken::new().drop_guard().disarm();
         assert!(!token.is_cancelled());
@@ -118,7 +118,10 @@ fn a_receiver_is_connected_as_long_as_somebody_could_cancel() {
         drop(child);
         assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
         let token = CancelToken::new();
+        let before = token.cancelled().clone();
         token.cancel();
+        assert_eq!(before.try_recv(), Err(TryRecvError::Disconnected));
+        assert_eq!(CancelToken::new().cancelled().try_recv(), Err(TryRecvError::Empty));
         assert_eq!(token.cancelled().try_recv(), Err(TryRecvError::Disconnected));
     });
 }
