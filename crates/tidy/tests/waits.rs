@@ -32,9 +32,9 @@ fn the_page_lists_every_public_function() {
 }
 
 /// Types and modules whose functions the test does not call: builders of a program to be started, which are plain data, and
-/// what needs a process, a pool of threads, or the block of a scope. `the_handles_of_a_scope_never_switch` and the tests of
+/// what changes the whole process or needs another one, a pool of threads, or the block of a scope. `the_handles_of_a_scope_never_switch` and the tests of
 /// those see to them.
-const ELSEWHERE: [&str; 11] = [
+const ELSEWHERE: [&str; 13] = [
     "process",
     "process::Child",
     "process::Command",
@@ -46,6 +46,8 @@ const ELSEWHERE: [&str; 11] = [
     "generator::Builder",
     "generator::Scoped",
     "inspect",
+    "signal::Signals",
+    "signal::ThreadSignals",
 ];
 
 #[test]

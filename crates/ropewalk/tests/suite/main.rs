@@ -24,6 +24,7 @@ mod generators;
 mod hooks;
 mod inspect;
 mod lifetime;
+mod litmus;
 mod monitor;
 mod multitude;
 mod net;

@@ -593,6 +593,11 @@ const TASKS: &[(&str, Prepare)] = &[
     ("Task::is_coroutine", || Box::new(|| assert!(coroutine::current().is_coroutine()))),
     ("Task::name", || Box::new(|| assert_eq!(coroutine::current().name(), Some("main")))),
     ("Task::parent", || Box::new(|| ignore(coroutine::current().parent()))),
+    ("Task::send_signal", || {
+        let coroutine = sleeper().task();
+        // There is no thread to send it to.
+        Box::new(move || assert!(coroutine.send_signal(ropewalk::signal::Signal::USR1).is_err()))
+    }),
     ("Task::spawned_at", || Box::new(|| ignore(coroutine::current().spawned_at()))),
     ("Task::state", || Box::new(|| assert_eq!(coroutine::current().state(), State::Running))),
     ("Task::unpark", || {
