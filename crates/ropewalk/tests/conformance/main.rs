@@ -24,3 +24,4 @@ mod programs;
 mod rwlock;
 mod select;
 mod semaphore;
+mod topic;

@@ -49,6 +49,7 @@ use std::sync::Arc;
 mod begun;
 mod error;
 mod exchange;
+mod feed;
 mod iterator;
 mod operation;
 mod receiver;
@@ -56,6 +57,8 @@ mod select;
 mod select_macro;
 mod sender;
 mod timer;
+
+pub(crate) use self::feed::Feed;
 
 pub use self::error::{
     ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError, SendTimeoutError,
