@@ -14,6 +14,7 @@ mod channel;
 mod channel_cancel;
 mod channel_traffic;
 mod condvar;
+mod crossbeam;
 mod fan_out;
 mod mpsc;
 mod mutex;
