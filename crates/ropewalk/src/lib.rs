@@ -34,6 +34,7 @@
 //! | end many tasks, pieces of code and selects together | [`CancelToken`] |
 //! | take turns without a scheduler | [`generator`] |
 //! | talk | [`channel`], [`sync`], [`net`]; between processes also [`ipc`] |
+//! | publish and subscribe | [`topic::Topic`] |
 //! | hear of signals | [`signal`] |
 //! | block | [`blocking`] |
 //! | keep all CPUs busy | [`thread::Pool`] |
@@ -73,7 +74,7 @@ pub use ropewalk_runtime::{
     inspect, join_all, no_suspend, race, run, scope, scope_with, shield, task_local, timeout, try_scope,
 };
 pub use ropewalk_sync::cancel_token::{CancelGuard, CancelToken, Cancellable, TokenCancelled};
-pub use ropewalk_sync::channel;
+pub use ropewalk_sync::{channel, topic};
 
 /// The examples of the README and of the memory model's page are compiled and run.
 #[cfg(doctest)]

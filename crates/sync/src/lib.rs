@@ -18,7 +18,7 @@
 //! | [`once`], [`once_lock`], [`lazy_lock`] | what is done once |
 //! | [`cancel_token`] | asking many to end, in a tree |
 //! | [`channel`], [`mpsc`], [`oneshot`] | messages, each to one receiver; selects |
-//! | [`watch`], [`broadcast`] | the latest value, and every message, to all |
+//! | [`watch`], [`broadcast`], [`topic`] | the latest value, and every message, to all; publish and subscribe by name |
 
 pub mod barrier;
 pub mod broadcast;
@@ -30,6 +30,7 @@ pub mod condvar;
 mod holder;
 pub mod latch;
 pub mod lazy_lock;
+mod log;
 pub mod mailbox;
 pub mod mpsc;
 pub mod mutex;
@@ -42,5 +43,6 @@ pub mod primitive;
 pub mod rwlock;
 pub mod semaphore;
 pub mod source;
+pub mod topic;
 pub mod wait_list;
 pub mod watch;

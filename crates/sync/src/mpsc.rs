@@ -3,6 +3,15 @@
 //! For programs that are written against std. Order, memory and cancellation are those of the channels underneath, which
 //! can do more: their receivers can be cloned, their sends have time limits, and both sides can be compared. The errors
 //! are std's own.
+//!
+//! # Where this differs from std
+//! - Whoever waits may be a coroutine, whose worker goes on.
+//! - A wait may end by an unwinding, if its task is cancelled; a task that cannot unwind hears that the other side is gone,
+//!   though it may not be ([cancellation](mod@channel#cancellation)).
+//! - Waiters are served in the order in which they came. Std promises none.
+//! - Of std, only what is not stable is missing (`SyncSender::send_timeout`, `Receiver::recv_deadline`): the channels underneath
+//!   have both.
+//! - `sync_channel` allocates at most 1,024 places ahead.
 
 use std::cell::Cell;
 use std::fmt;

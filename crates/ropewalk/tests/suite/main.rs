@@ -33,6 +33,7 @@ mod pipes;
 mod pool;
 mod process_faults;
 mod processes;
+mod properties;
 mod scheduling;
 mod scopes;
 mod segment;

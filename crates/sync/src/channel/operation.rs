@@ -47,6 +47,11 @@ pub trait Operation {
     /// is ready.
     fn enlist<'a>(&'a self, selecting: &Selecting<'a>, index: usize, watch: bool) -> bool;
 
+    /// What was promised when it was chosen; `None`: it was only told that it may be ready, and is not any more.
+    fn chosen(&self, outcome: Outcome) -> Option<Begun> {
+        Some(Begun::Promised(outcome))
+    }
+
     /// Gives back what was promised.
     fn release(&self, begun: Begun);
 }
@@ -96,7 +101,9 @@ pub(super) fn select_one<'a>(
         match wait_for_one(entries, false, until) {
             Waited::Chosen(place, outcome) => {
                 let (operation, index) = entries[place];
-                return Some(SelectedOperation { operation, index, begun: Begun::Promised(outcome) });
+                if let Some(begun) = operation.chosen(outcome) {
+                    return Some(SelectedOperation { operation, index, begun });
+                }
             }
             Waited::LookAgain => {}
             Waited::InVain => return None,

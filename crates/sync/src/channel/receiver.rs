@@ -1,16 +1,18 @@
 //! The receiving side.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use super::exchange::{Exchange, Side};
+use super::feed::Feed;
 use super::iterator::{IntoIter, Iter, TryIter};
 use super::operation::{Begun, Operation};
 use super::timer::{Timer, wait_in_vain};
 use crate::clock;
-use crate::wait_list::Selecting;
+use crate::wait_list::{Outcome, Selecting};
 
 /// The receiving side of a channel. Clones share its messages: each goes to one of them.
 ///
@@ -34,6 +36,8 @@ enum Flavor<T> {
     Exchange(Arc<Exchange<T>>),
     /// Time; and how its message is made from the moment. (Its messages are moments: `T` is `Instant` here.)
     Timer(Arc<Timer>, fn(Instant) -> T),
+    /// Whoever fills it.
+    Feed(Arc<dyn Feed<T>>),
     /// Nobody.
     Never,
 }
@@ -41,6 +45,11 @@ enum Flavor<T> {
 impl<T> Receiver<T> {
     pub(super) fn first(exchange: Arc<Exchange<T>>) -> Self {
         Self { flavor: Flavor::Exchange(exchange) }
+    }
+
+    /// Receives what this gives. Its clones share that.
+    pub(crate) fn of_feed(feed: Arc<dyn Feed<T>>) -> Self {
+        Self { flavor: Flavor::Feed(feed) }
     }
 
     pub(super) fn of_nobody() -> Self {
@@ -97,6 +106,7 @@ impl<T> Receiver<T> {
         match &self.flavor {
             Flavor::Exchange(exchange) => exchange.try_receive(),
             Flavor::Timer(timer, message) => timer.take().map(message).ok_or(TryRecvError::Empty),
+            Flavor::Feed(feed) => feed.try_receive(),
             Flavor::Never => Err(TryRecvError::Empty),
         }
     }
@@ -157,6 +167,7 @@ impl<T> Receiver<T> {
         match &self.flavor {
             Flavor::Exchange(exchange) => exchange.receive(deadline),
             Flavor::Timer(timer, message) => timer.receive(deadline()).map(message),
+            Flavor::Feed(feed) => feed.receive(deadline()),
             Flavor::Never => wait_in_vain(deadline()),
         }
     }
@@ -207,6 +218,7 @@ impl<T> Receiver<T> {
         match &self.flavor {
             Flavor::Exchange(exchange) => exchange.is_full(),
             Flavor::Timer(timer, _) => timer.is_due(),
+            Flavor::Feed(feed) => feed.capacity().is_some_and(|capacity| feed.len() >= capacity),
             Flavor::Never => true,
         }
     }
@@ -217,6 +229,7 @@ impl<T> Receiver<T> {
         match &self.flavor {
             Flavor::Exchange(exchange) => exchange.len(),
             Flavor::Timer(timer, _) => usize::from(timer.is_due()),
+            Flavor::Feed(feed) => feed.len(),
             Flavor::Never => 0,
         }
     }
@@ -227,6 +240,7 @@ impl<T> Receiver<T> {
         match &self.flavor {
             Flavor::Exchange(exchange) => exchange.capacity(),
             Flavor::Timer(..) => Some(1),
+            Flavor::Feed(feed) => feed.capacity(),
             Flavor::Never => Some(0),
         }
     }
@@ -237,6 +251,9 @@ impl<T> Receiver<T> {
         match (&self.flavor, &other.flavor) {
             (Flavor::Exchange(this), Flavor::Exchange(other)) => Arc::ptr_eq(this, other),
             (Flavor::Timer(this, _), Flavor::Timer(other, _)) => Arc::ptr_eq(this, other),
+            (Flavor::Feed(this), Flavor::Feed(other)) => {
+                std::ptr::addr_eq(Arc::as_ptr(this), Arc::as_ptr(other))
+            }
             (Flavor::Never, Flavor::Never) => true,
             _ => false,
         }
@@ -254,7 +271,15 @@ impl<T> Operation for Receiver<T> {
         match &self.flavor {
             Flavor::Exchange(exchange) => exchange.begin_receive().map(Begun::Promised),
             Flavor::Timer(timer, _) => timer.take().map(Begun::At),
+            Flavor::Feed(feed) => feed.begin().map(Begun::Promised),
             Flavor::Never => None,
+        }
+    }
+
+    fn chosen(&self, outcome: Outcome) -> Option<Begun> {
+        match &self.flavor {
+            Flavor::Feed(_) => self.begin(),
+            _ => Some(Begun::Promised(outcome)),
         }
     }
 
@@ -262,6 +287,7 @@ impl<T> Operation for Receiver<T> {
         match &self.flavor {
             Flavor::Exchange(exchange) => exchange.is_receive_ready(),
             Flavor::Timer(timer, _) => timer.is_due(),
+            Flavor::Feed(feed) => feed.is_ready(),
             Flavor::Never => false,
         }
     }
@@ -269,7 +295,7 @@ impl<T> Operation for Receiver<T> {
     fn deadline(&self) -> Option<Instant> {
         match &self.flavor {
             Flavor::Timer(timer, _) => timer.next(),
-            Flavor::Exchange(_) | Flavor::Never => None,
+            Flavor::Exchange(_) | Flavor::Feed(_) | Flavor::Never => None,
         }
     }
 
@@ -280,13 +306,16 @@ impl<T> Operation for Receiver<T> {
                 selecting.show(index, Arc::as_ptr(timer).addr());
                 !timer.is_due()
             }
+            Flavor::Feed(feed) => feed.enlist(selecting, index),
             Flavor::Never => true,
         }
     }
 
     fn release(&self, begun: Begun) {
-        if let (Flavor::Exchange(exchange), Begun::Promised(outcome)) = (&self.flavor, begun) {
-            exchange.release_receive(outcome);
+        match (&self.flavor, begun) {
+            (Flavor::Exchange(exchange), Begun::Promised(outcome)) => exchange.release_receive(outcome),
+            (Flavor::Feed(feed), Begun::Promised(outcome)) => feed.release(outcome),
+            _ => {}
         }
     }
 }
@@ -297,11 +326,16 @@ impl<T> Receiver<T> {
     pub(super) fn end(&self, begun: Begun) -> Result<T, RecvError> {
         match (&self.flavor, begun) {
             (Flavor::Exchange(exchange), Begun::Promised(outcome)) => exchange.end_receive(outcome),
+            (Flavor::Feed(feed), Begun::Promised(outcome)) => feed.end(outcome),
             (Flavor::Timer(_, message), Begun::At(moment)) => Ok(message(moment)),
             _ => unreachable!("begun by a receiver of this flavor"),
         }
     }
 }
+
+// A feed looks after itself as a channel does: it is a lock's state, which nothing unwinds through.
+impl<T> UnwindSafe for Receiver<T> {}
+impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
@@ -311,6 +345,7 @@ impl<T> Clone for Receiver<T> {
                 Flavor::Exchange(exchange.clone())
             }
             Flavor::Timer(timer, message) => Flavor::Timer(timer.clone(), *message),
+            Flavor::Feed(feed) => Flavor::Feed(feed.clone()),
             Flavor::Never => Flavor::Never,
         };
         Self { flavor }

@@ -42,13 +42,19 @@ impl Timer {
     /// Takes the message that is due.
     pub(super) fn take(&self) -> Option<Instant> {
         let now = clock::now();
+        self.take_for(now, now)
+    }
+
+    /// Takes the message that is due `now`, for one who has wanted it since then.
+    fn take_for(&self, since: Instant, now: Instant) -> Option<Instant> {
         match self {
             Self::Once { at, taken } => (now >= *at && !taken.swap(true, Relaxed)).then_some(*at),
             Self::Every { next, period } => loop {
                 let due = next.load(Relaxed);
                 let moment = clock::instant(due).filter(|&moment| now >= moment)?;
-                // Room is for one message: those that nobody took are not made up for.
-                let following = now.checked_add(*period).map_or(NEVER, clock::nanos);
+                // Room is for one message: those that nobody took are not made up for. But who was there in time and woke
+                // up late does not put off the next.
+                let following = moment.max(since).checked_add(*period).map_or(NEVER, clock::nanos);
                 if next.compare_exchange(due, following, Relaxed, Relaxed).is_ok() {
                     return Some(moment);
                 }
@@ -60,8 +66,9 @@ impl Timer {
     #[track_caller]
     pub(super) fn receive(&self, deadline: Option<Instant>) -> Result<Instant, RecvTimeoutError> {
         park::spend();
+        let since = clock::now();
         loop {
-            if let Some(moment) = self.take() {
+            if let Some(moment) = self.take_for(since, clock::now()) {
                 return Ok(moment);
             }
             if deadline.is_some_and(|deadline| clock::now() >= deadline) {
@@ -137,7 +144,8 @@ pub fn at(when: Instant) -> Receiver<Instant> {
 
 /// A receiver of a message every `period`: the moment at which it came.
 ///
-/// One message is kept until it is received; the next comes a period after that, or after its own time if that is later.
+/// One message is kept until it is received. The next comes a period after that; or, if somebody waited for it, a period after
+/// its own time, so a loop that keeps up does not drift. (One that selects does, by as much as it is late.)
 /// It is never disconnected. Clones share the messages.
 ///
 /// # Examples

@@ -47,6 +47,8 @@ pub enum WaitReason {
     BroadcastSend,
     BroadcastReceive,
     TokenWait,
+    TopicPublish,
+    TopicReceive,
 }
 
 impl WaitReason {
@@ -89,6 +91,8 @@ impl WaitReason {
         Self::BroadcastSend,
         Self::BroadcastReceive,
         Self::TokenWait,
+        Self::TopicPublish,
+        Self::TopicReceive,
     ];
 
     pub(super) fn from_u8(value: u8) -> Option<Self> {
@@ -137,6 +141,8 @@ impl WaitReason {
             Self::BroadcastSend => "broadcasting to slow receivers",
             Self::BroadcastReceive => "receiving from a broadcast",
             Self::TokenWait => "waiting for a cancel token",
+            Self::TopicPublish => "publishing to slow subscribers",
+            Self::TopicReceive => "receiving from a topic",
         }
     }
 }

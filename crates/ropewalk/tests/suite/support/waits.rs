@@ -9,6 +9,7 @@ use ropewalk::net::{TcpStream, UnixListener, UnixStream};
 use ropewalk::sync::{
     Barrier, Condvar, Latch, Mutex, OnceLock, RwLock, Semaphore, broadcast, mpsc, oneshot, watch,
 };
+use ropewalk::topic::{Policy, Topic};
 use ropewalk::{coroutine, scope, thread, timeout};
 
 use super::net::{Congested, listener, pair};
@@ -19,7 +20,7 @@ use super::{LONG, Plan, Spot};
 pub(crate) type WaitForEver = fn(&Spot);
 
 /// Every one, with its name.
-pub(crate) const WAITS: [(&str, WaitForEver); 44] = [
+pub(crate) const WAITS: [(&str, WaitForEver); 47] = [
     ("sleep", sleep),
     ("sleep_until", sleep_until),
     ("join a coroutine", join_coroutine),
@@ -35,6 +36,9 @@ pub(crate) const WAITS: [(&str, WaitForEver); 44] = [
     ("select with a limit", select_timeout),
     ("wait for a new value", watch_change),
     ("receive what all receive", receive_broadcast),
+    ("receive from a topic", receive_topic),
+    ("select from a topic", select_topic),
+    ("publish to a slow subscriber", publish),
     ("lock", lock),
     ("wait for a condition", condition),
     ("wait for a condition with a limit", condition_timeout),
@@ -161,6 +165,28 @@ fn receive_broadcast(spot: &Spot) {
     let (_sender, mut receiver) = broadcast::channel::<u8>(1);
     spot.mark();
     let _ = receiver.recv();
+}
+
+fn receive_topic(spot: &Spot) {
+    let topic = Topic::<u8>::new();
+    let subscription = topic.subscribe();
+    spot.mark();
+    let _ = subscription.recv();
+}
+
+fn select_topic(spot: &Spot) {
+    let topic = Topic::<u8>::new();
+    let subscription = topic.subscribe();
+    spot.mark();
+    select! { recv(subscription.as_channel()) -> _ => {} }
+}
+
+fn publish(spot: &Spot) {
+    let topic = Topic::builder().capacity(1).policy(Policy::Block).build();
+    let _slow = topic.subscribe();
+    let _ = topic.publish(1);
+    spot.mark();
+    let _ = topic.publish(2);
 }
 
 fn lock(spot: &Spot) {
