@@ -21,6 +21,7 @@ use ropewalk::sync::{
     Barrier, Condvar, Latch, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, broadcast, mpsc, oneshot,
     watch,
 };
+use ropewalk::topic::{Policy, Topic};
 use ropewalk::{CancelToken, JoinHandle, OnFailure, Runtime, coroutine, scope_with, thread};
 
 use crate::support::net::{listener, pair};
@@ -518,6 +519,93 @@ const CHANNELS: &[(&str, Prepare)] = &[
     }),
 ];
 
+const TOPICS: &[(&str, Prepare)] = &[
+    ("topic::Topic::builder", || Box::new(|| ignore(Topic::<i32>::builder().capacity(2).history(1).build()))),
+    ("topic::Topic::new", || Box::new(|| ignore(Topic::<i32>::new()))),
+    ("topic::Topic::named", || Box::new(|| assert!(Topic::<i32>::named("switches").is_ok()))),
+    ("topic::Topic::capacity", || {
+        let topic = Topic::<i32>::new();
+        Box::new(move || ignore(topic.capacity()))
+    }),
+    ("topic::Topic::close", || {
+        let topic = Topic::<i32>::new();
+        Box::new(move || topic.close())
+    }),
+    ("topic::Topic::is_closed", || {
+        let topic = Topic::<i32>::new();
+        Box::new(move || assert!(!topic.is_closed()))
+    }),
+    ("topic::Topic::is_empty", || {
+        let topic = Topic::<i32>::new();
+        Box::new(move || assert!(topic.is_empty()))
+    }),
+    ("topic::Topic::len", || {
+        let topic = Topic::<i32>::new();
+        Box::new(move || assert_eq!(topic.len(), 0))
+    }),
+    ("topic::Topic::name", || {
+        let topic = Topic::<i32>::new();
+        Box::new(move || assert!(topic.name().is_none()))
+    }),
+    ("topic::Topic::policy", || {
+        let topic = Topic::<i32>::new();
+        Box::new(move || ignore(topic.policy()))
+    }),
+    ("topic::Topic::same_topic", || {
+        let topic = Topic::<i32>::new();
+        Box::new(move || assert!(topic.same_topic(&topic.clone())))
+    }),
+    ("topic::Topic::subscribe", || {
+        let topic = Topic::<i32>::new();
+        Box::new(move || drop(topic.subscribe()))
+    }),
+    ("topic::Topic::subscriber_count", || {
+        let topic = Topic::<i32>::new();
+        Box::new(move || assert_eq!(topic.subscriber_count(), 0))
+    }),
+    ("topic::Topic::try_publish", || {
+        let topic = Topic::builder().capacity(1).policy(Policy::Block).build();
+        let subscription = topic.subscribe();
+        topic.publish(1).unwrap();
+        Box::new(move || {
+            assert!(topic.try_publish(2).unwrap_err().is_full());
+            drop(subscription);
+            topic.try_publish(2).unwrap();
+        })
+    }),
+    ("topic::Subscription::as_channel", || {
+        let topic = Topic::<i32>::new();
+        let subscription = topic.subscribe();
+        Box::new(move || ignore(subscription.as_channel().len()))
+    }),
+    ("topic::Subscription::is_empty", || {
+        let topic = Topic::<i32>::new();
+        let subscription = topic.subscribe();
+        Box::new(move || assert!(subscription.is_empty()))
+    }),
+    ("topic::Subscription::len", || {
+        let topic = Topic::<i32>::new();
+        let subscription = topic.subscribe();
+        Box::new(move || assert_eq!(subscription.len(), 0))
+    }),
+    ("topic::Subscription::missed", || {
+        let topic = Topic::<i32>::new();
+        let subscription = topic.subscribe();
+        Box::new(move || assert_eq!(subscription.missed(), 0))
+    }),
+    ("topic::Subscription::try_iter", || {
+        let topic = Topic::<i32>::new();
+        let subscription = topic.subscribe();
+        Box::new(move || assert_eq!(subscription.try_iter().count(), 0))
+    }),
+    ("topic::Subscription::try_recv", || {
+        let topic = Topic::new();
+        let subscription = topic.subscribe();
+        topic.publish(1).unwrap();
+        Box::new(move || assert!(subscription.try_recv().is_ok() && subscription.try_recv().is_err()))
+    }),
+];
+
 const TASKS: &[(&str, Prepare)] = &[
     ("no_suspend", || Box::new(|| ropewalk::no_suspend(|| ()))),
     ("task_local", || {
@@ -768,7 +856,7 @@ fn with_unix_stream(f: fn(&UnixStream)) -> Box<dyn FnOnce()> {
 #[test]
 fn what_is_said_never_to_switch_does_not() {
     Switches::run(|switches| {
-        for (name, prepare) in [LOCKS, CHANNELS, TASKS, SOCKETS].concat() {
+        for (name, prepare) in [LOCKS, CHANNELS, TOPICS, TASKS, SOCKETS].concat() {
             let call = prepare();
             assert_eq!(switches.of(call), 0, "{name} has switched");
         }
