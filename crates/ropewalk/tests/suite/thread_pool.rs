@@ -368,3 +368,27 @@ fn many_spawn_and_cancel_at_once() {
         assert!((4 * 66..=400).contains(&ran), "{ran}");
     });
 }
+
+/// Children that wait for a thread are nobody's to wait for, once the scope is cancelled: its opener takes them out of the line.
+#[test]
+fn a_cancelled_scope_does_not_wait_for_threads_that_are_busy_elsewhere() {
+    on_every_plan(|_| {
+        let pool = pool(1);
+        let (busy, release) = occupy(&pool);
+        let (tracker, opener) = (Tracker::new(), thread::current());
+        pool.scope(|s| {
+            for _ in 0..3 {
+                let value = tracker.value();
+                s.spawn(move || drop(value));
+            }
+            let cancels = || {
+                until(|| matches!(opener.state(), State::Blocked(_)));
+                s.cancel();
+            };
+            coroutine::Builder::new().spawn_scoped(s, cancels).unwrap();
+        });
+        assert_eq!((tracker.drops(), pool.waiting()), (3, 0));
+        release.send(()).unwrap();
+        busy.join().unwrap();
+    });
+}
