@@ -3,9 +3,11 @@
 //! # The wire
 //! `SOCK_SEQPACKET`, so a packet arrives whole or not at all, and the end of the peer is told apart from an empty packet.
 //! A message is a head packet - four letters, the number of its bytes (8 bytes) and of its descriptors (4 bytes), in the
-//! machine's order, followed by the first of them - and as many packets as it takes for the rest. A packet holds
-//! 32 KiB and 253 descriptors at most (unix(7): the kernel takes 253 and no more). Both ends run on
-//! one machine, and on one build of the program, so the format has no versions.
+//! machine's order, followed by the first of them - and as many packets as it takes for the rest. The head packet holds
+//! 4 KiB at most, since whoever receives it has to have room for it before: a child that has just started finds no memory that
+//! is warm, and each page that it touches costs it a fault. The others hold 32 KiB, and each 253 descriptors at most
+//! (unix(7): the kernel takes 253 and no more). Both ends run on one machine; of different builds they are only if
+//! these speak the same protocol (`runtime/src/process/child.rs`), so the format has no versions.
 //!
 //! One message is sent at a time, and one received: the two halves have a lock each. The buffer in which packets arrive
 //! is kept with the lock.
@@ -32,6 +34,8 @@ use rustix::net::{
 
 /// How many bytes go into one packet. Well below the smallest send buffer that a kernel gives a socket.
 const PACKET: usize = 32 * 1024;
+/// How many go into the first one of a message.
+const FIRST_PACKET: usize = 4 * 1024;
 /// How many descriptors the kernel takes in one packet (`SCM_MAX_FD`).
 const DESCRIPTORS: usize = 253;
 /// The first bytes of each message.
@@ -128,7 +132,7 @@ impl Link {
         head[..4].copy_from_slice(&MAGIC);
         head[4..12].copy_from_slice(&(bytes.len() as u64).to_ne_bytes());
         head[12..].copy_from_slice(&(descriptors.len() as u32).to_ne_bytes());
-        let (first, mut rest) = bytes.split_at(bytes.len().min(PACKET - HEAD));
+        let (first, mut rest) = bytes.split_at(bytes.len().min(FIRST_PACKET - HEAD));
         let (here, mut later) = descriptors.split_at(descriptors.len().min(DESCRIPTORS));
         self.send_packet(&[IoSlice::new(&head), IoSlice::new(first)], here)?;
         while !rest.is_empty() || !later.is_empty() {
@@ -187,7 +191,7 @@ impl Link {
     /// Unwinds a cancelled task. A message that has begun is lost with the link.
     pub fn receive(&self, deadline: Option<Instant>) -> io::Result<Option<Message>> {
         let mut buffer = self.receiving.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        buffer.resize(PACKET, 0);
+        make_room(&mut buffer, FIRST_PACKET);
         let mut message = Message::default();
         let count = self.receive_packet(&mut buffer, &mut message.descriptors, deadline)?;
         if count == 0 {
@@ -200,6 +204,7 @@ impl Link {
         }
         while message.bytes.len() < length || message.descriptors.len() < descriptors {
             let missing = length - message.bytes.len();
+            make_room(&mut buffer, missing.min(PACKET));
             let count = self.receive_packet(&mut buffer, &mut message.descriptors, None)?;
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -260,6 +265,13 @@ impl Link {
             }
             Ok(received.bytes)
         })
+    }
+}
+
+/// Has a buffer hold so much at least.
+fn make_room(buffer: &mut Vec<u8>, size: usize) {
+    if buffer.len() < size {
+        buffer.resize(size, 0);
     }
 }
 

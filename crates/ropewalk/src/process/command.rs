@@ -159,8 +159,8 @@ impl Command {
     /// started itself is its own affair. For a program with more rights than this one (set-user-ID, capabilities) the kernel
     /// forgets it (`PR_SET_PDEATHSIG`, prctl(2)).
     ///
-    /// This program starts in its place, asks the kernel, and executes it then: the start takes about twice as long, and the
-    /// program and `/proc` must be there as for a [`process`](super::spawn).
+    /// This program starts in its place, asks the kernel, and executes it then: that is two starts, which take two to three times
+    /// as long as one, and what a [`process`](super::spawn) needs (`/proc`, a program that may be executed) must be there.
     ///
     /// ```
     /// use ropewalk::process::Command;

@@ -108,6 +108,19 @@ fn streams_status_and_surroundings_are_the_commands() {
 }
 
 #[test]
+fn it_may_be_another_users() {
+    const SOMEBODY: u32 = 61_875;
+    guarded(|| {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("skipped: only root may start another user's programs");
+        }
+        let mut id = Command::new("/usr/bin/id");
+        id.arg("-u").uid(SOMEBODY).gid(SOMEBODY).die_with_parent(true);
+        assert_eq!(said(&mut id), format!("{SOMEBODY}\n"));
+    });
+}
+
+#[test]
 fn an_error_of_the_start_is_the_kernels() {
     on_every_plan(|plan| {
         plan.spawn(|| {

@@ -246,3 +246,17 @@ fn prepare(setup: &mut Setup) -> io::Result<()> {
         (Some(stdin), _) => sys::set_standard_input(stdin.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Limits, PROTOCOL, Role, Setup};
+
+    /// What another build reads. Who has to change this has to raise `PROTOCOL`, too.
+    #[test]
+    fn a_setup_is_written_as_protocol_1_has_it() {
+        assert_eq!(PROTOCOL, 1);
+        let limits = Limits { memory: Some(3), cpu_seconds: None, open_files: None };
+        let setup = Setup { program: (1, 2), parents: true, limits, stdin: None, role: Role::Call };
+        assert_eq!(setup.into_message().unwrap().bytes, [1, 2, 1, 1, 3, 0, 0, 0, 0]);
+    }
+}

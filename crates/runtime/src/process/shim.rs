@@ -76,7 +76,7 @@ pub fn start(mut command: Command, execute: Execute, stdin: Option<OwnedFd>) -> 
         role: Role::Execute(execute),
     };
     let setup = setup.into_message()?;
-    let mut foreign = Foreign::start(command)?;
+    let mut foreign = Foreign::start(command).map_err(explain)?;
     shield(START_LIMIT, || {
         match await_execution(&link, &setup) {
             Ok(()) => Ok(foreign),
@@ -87,6 +87,16 @@ pub fn start(mut command: Command, execute: Execute, stdin: Option<OwnedFd>) -> 
             }
         }
     })
+}
+
+/// std names no program, and it is not the one that was asked for.
+fn explain(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return error;
+    }
+    let text = "this program, which starts first to become the other one, cannot be executed again, or the directory not be \
+                entered";
+    io::Error::new(error.kind(), format!("{error}: {text}"))
 }
 
 /// Has the child become the other program, and hears if it cannot.
