@@ -55,6 +55,7 @@ fn philosophers_who_take_the_lower_fork_first() {
         assert_eq!(on_std::program::philosophers(5, 20), 100);
         assert_eq!(on_threads::program::philosophers(5, 20), 100);
         assert_eq!(on_coroutines::program::philosophers(100, 20), 2_000);
+        assert_eq!(on_coroutines::program::philosophers(10_000, 2), 20_000);
     });
 }
 
