@@ -2,7 +2,7 @@
 //! some have not started. Every destructor runs once, and what they took is given back.
 
 use std::io::Read;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 
 use ropewalk::channel::{Receiver, never, select, unbounded};
@@ -15,7 +15,7 @@ use crate::support::net::pair;
 use crate::support::{LONG, guarded, runtime, until};
 
 /// How many there are. Without optimizations a hundred thousand take ten seconds on a busy machine.
-const COUNT: usize = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
+const COUNT: usize = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
 /// The last ones are spawned just before the cancellation.
 const LATE: usize = COUNT / 10;
 /// The ways to wait, and the ways to have ended.
@@ -28,14 +28,14 @@ struct Books {
     captured: Vec<AtomicU8>,
     /// Drops of a local of its body.
     local: Vec<AtomicU8>,
-    /// How many have ended by themselves, or are about to wait.
-    arrived: AtomicUsize,
+    /// A permit for each that has ended by itself, or is about to wait.
+    arrived: Semaphore,
 }
 
 impl Books {
     fn new() -> Self {
         let zeros = || (0..COUNT).map(|_| AtomicU8::new(0)).collect();
-        Self { started: zeros(), captured: zeros(), local: zeros(), arrived: AtomicUsize::new(0) }
+        Self { started: zeros(), captured: zeros(), local: zeros(), arrived: Semaphore::new(0) }
     }
 }
 
@@ -109,12 +109,12 @@ fn crowd() -> Arc<Books> {
                         let _captured = captured;
                         books.started[n].fetch_add(1, SeqCst);
                         let _local = Dropped(&books.local[n]);
-                        books.arrived.fetch_add(1, SeqCst);
+                        books.arrived.add_permits(1);
                         things.wait(n % KINDS);
                     });
                 };
                 (0..COUNT - LATE).for_each(spawn);
-                until(|| books.arrived.load(SeqCst) == COUNT - LATE);
+                books.arrived.acquire_many(COUNT - LATE).forget();
                 (COUNT - LATE..COUNT).for_each(spawn);
                 coroutine::current().cancel();
                 coroutine::sleep(LONG);
