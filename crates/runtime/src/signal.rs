@@ -295,6 +295,16 @@ impl Drop for Signals {
 /// Waits for a Ctrl-C (`SIGINT`). From the first call on a Ctrl-C does not end the process any more; one that comes between
 /// two calls is not waited for. Who must miss none makes a [`Signals`].
 ///
+/// ```no_run
+/// use ropewalk_runtime::{run, signal};
+///
+/// run(|| {
+///     println!("press Ctrl-C");
+///     signal::ctrl_c()
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`Signals::new`]; one that wraps a cancellation, for a task that cannot unwind.
 ///
@@ -392,7 +402,8 @@ impl ThreadSignals {
 
 impl Task {
     /// Sends a signal to the thread that runs this task, and to no other. What the thread does then is what the process does
-    /// at such a signal - it **ends**, of most -, unless the thread has made a [`ThreadSignals`] before.
+    /// at such a signal - it **ends**, of most -, unless the thread has made a [`ThreadSignals`] before. See there for an
+    /// example.
     ///
     /// # Errors
     /// [`NotFound`](io::ErrorKind::NotFound) for a task that has not started or has ended;

@@ -14,7 +14,15 @@ type Mask = [usize; CPUS_MAX / WORD];
 
 /// A set of CPUs, by the kernel's numbers.
 ///
-/// It shows itself as the kernel's files do: `0-3,8`.
+/// It shows itself as the kernel's files do.
+///
+/// ```
+/// use ropewalk_sys::scheduling::CpuSet;
+///
+/// let cpus: CpuSet = (0..4).chain([8]).collect();
+/// assert_eq!(cpus.to_string(), "0-3,8");
+/// assert!(cpus.contains(8) && cpus.len() == 5);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CpuSet(BTreeSet<usize>);
 

@@ -67,6 +67,15 @@ pub fn set_affinity(cpus: impl IntoIterator<Item = usize>) -> io::Result<()> {
 
 /// The priority of the calling thread; of a coroutine, that of its worker.
 ///
+/// ```
+/// use ropewalk_runtime::thread::{self, Priority};
+///
+/// if let Priority::Normal(nice) = thread::priority()? {
+///     println!("one of many, and {nice} nicer than usual");
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Unsupported`](io::ErrorKind::Unsupported) for a policy that [`Priority`] does not know (`SCHED_DEADLINE`).
 pub fn priority() -> io::Result<Priority> {

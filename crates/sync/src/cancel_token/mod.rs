@@ -21,177 +21,20 @@
 //! What a task did before it called [`cancel`](CancelToken::cancel) happens before whatever hears of it: a `wait` that
 //! returns, an [`is_cancelled`](CancelToken::is_cancelled) that says so, the destructors of a task that unwinds.
 
+mod node;
+
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use Ordering::{Acquire, Release};
-
-use crate::channel::{self, Receiver, Sender};
+use self::node::{Attached, Block, Cause, Node};
+use crate::channel::Receiver;
 use crate::clock;
-use crate::park::{self, Nested, Park, Unparker, Unwind, Wait, WaitReason};
-use crate::primitive::{AtomicBool, Ordering};
-use crate::wait_list::WaitList;
-
-/// Why a token was cancelled, if whoever did it has said so.
-type Cause = Option<Arc<dyn Error + Send + Sync>>;
-
-/// A place in the tree of tokens.
-struct Node {
-    /// Set under the lock, once.
-    cancelled: AtomicBool,
-    waiters: WaitList<Inner>,
-    /// For selects, once one has asked.
-    receiver: OnceLock<Receiver<Infallible>>,
-    /// The one above, and the place there.
-    parent: Option<(Arc<Self>, usize)>,
-}
-
-#[derive(Default)]
-struct Inner {
-    cause: Cause,
-    /// Children and blocks, which give their places back.
-    places: Vec<Option<Attached>>,
-    free: Vec<usize>,
-    /// Tasks, which do not.
-    tasks: Vec<Weak<dyn Park>>,
-    /// What keeps the receiver connected until the cancellation.
-    sender: Option<Sender<Infallible>>,
-}
-
-enum Attached {
-    Child(Weak<Node>),
-    Block(Block),
-}
-
-/// A piece of a task's stack that is to unwind: see [`CancelToken::run`].
-#[derive(Clone)]
-struct Block {
-    task: Unparker,
-    /// In how many shields of the task's it stands.
-    shields: u32,
-}
-
-impl Inner {
-    fn attach(&mut self, attached: Attached) -> usize {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
-            self.places.len() - 1
-        });
-        self.places[place] = Some(attached);
-        place
-    }
-
-    fn detach(&mut self, place: usize) -> Option<Attached> {
-        // The places of a cancelled token are gone already.
-        let attached = self.places.get_mut(place)?.take();
-        self.free.push(place);
-        attached
-    }
-
-    fn attach_task(&mut self, task: Weak<dyn Park>) {
-        if self.tasks.len() == self.tasks.capacity() {
-            self.tasks.retain(|task| task.strong_count() > 0);
-            // As many again before the next sweep.
-            self.tasks.reserve(self.tasks.len().max(4));
-        }
-        self.tasks.push(task);
-    }
-}
-
-impl Node {
-    fn new(parent: Option<(Arc<Self>, usize)>, cancelled: bool, cause: Cause) -> Self {
-        let inner = Inner { cause, ..Inner::default() };
-        Self {
-            cancelled: AtomicBool::new(cancelled),
-            waiters: WaitList::new(inner),
-            receiver: OnceLock::new(),
-            parent,
-        }
-    }
-
-    fn is_cancelled(&self) -> bool {
-        // SYNC: cancel_token.cancelled
-        self.cancelled.load(Acquire)
-    }
-
-    /// Cancels this node alone, with those who wait for it and the tasks. Gives what else was attached to it; nothing, if
-    /// it was cancelled before.
-    fn cancel(&self, cause: &Cause) -> Vec<Attached> {
-        let mut inner = self.waiters.lock();
-        if self.is_cancelled() {
-            return Vec::new();
-        }
-        // SYNC: cancel_token.cancelled. What was done before is visible to whoever sees it.
-        self.cancelled.store(true, Release);
-        let Inner { places, tasks, sender, .. } =
-            std::mem::replace(&mut *inner, Inner { cause: cause.clone(), ..Inner::default() });
-        let attached: Vec<_> = places.into_iter().flatten().collect();
-        for attached in &attached {
-            if let Attached::Block(block) = attached {
-                // Under the lock, which the block takes at its end: so it knows whether this has happened.
-                block.task.waiter().fail_scope(block.shields);
-            }
-        }
-        self.waiters.notify_all_after(inner);
-        drop(sender);
-        for task in tasks.iter().filter_map(Weak::upgrade) {
-            cancel_task(task);
-        }
-        attached
-    }
-
-    /// Waits until it is cancelled; or until the moment that `deadline` gives, if it has to wait: then `false`.
-    #[track_caller]
-    fn wait_until(&self, deadline: impl FnOnce() -> Option<Instant>) -> bool {
-        park::spend();
-        let inner = self.waiters.lock();
-        if self.is_cancelled() {
-            return true;
-        }
-        let wait = Wait::new(WaitReason::TokenWait).object(self).until(deadline());
-        match self.waiters.wait(inner, &wait) {
-            Ok(_) => true,
-            Err(interrupt) => {
-                let _ = interrupt.deliver();
-                // It may have been cancelled since the time was up.
-                self.is_cancelled()
-            }
-        }
-    }
-
-    fn receiver(&self) -> &Receiver<Infallible> {
-        self.receiver.get_or_init(|| {
-            let (sender, receiver) = channel::bounded(0);
-            let mut inner = self.waiters.lock();
-            let not_needed = if self.is_cancelled() { Some(sender) } else { inner.sender.replace(sender) };
-            drop((inner, not_needed));
-            receiver
-        })
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // One after the other: a long line of them must not take a stack as long.
-        let mut above = self.parent.take();
-        while let Some((parent, place)) = above {
-            let child = parent.waiters.lock().detach(place);
-            drop(child);
-            above = Arc::into_inner(parent).and_then(|mut parent| parent.parent.take());
-        }
-    }
-}
-
-/// Asks a task to end, as its handle does.
-fn cancel_task(task: Arc<dyn Park>) {
-    task.waiter().request_cancel();
-    Unparker::of(task).unpark();
-}
+use crate::park::{self, Nested, Unparker, Unwind};
 
 /// What a [`CancelToken`] can cancel: the handle of a task.
 pub trait Cancellable {
@@ -311,12 +154,24 @@ impl CancelToken {
     }
 
     /// Whether it was cancelled. One load, for code that computes and never waits.
+    ///
+    /// # Examples
+    /// ```
+    /// use ropewalk_sync::cancel_token::CancelToken;
+    ///
+    /// let token = CancelToken::new();
+    /// let first = (2_u64..).take_while(|_| !token.is_cancelled()).find(|n| n * n > 1000);
+    /// assert_eq!(first, Some(32));
+    /// ```
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.is_cancelled()
     }
 
     /// Why it was cancelled, if that was said.
+    ///
+    /// # Examples
+    /// See [`cancel_with`](Self::cancel_with).
     #[must_use]
     pub fn cause(&self) -> Option<Arc<dyn Error + Send + Sync>> {
         self.0.waiters.lock().cause.clone()
@@ -541,6 +396,16 @@ impl Drop for CancelGuard {
 }
 
 /// A block was ended by its token: see [`CancelToken::run`].
+///
+/// # Examples
+/// ```
+/// use ropewalk_sync::cancel_token::CancelToken;
+///
+/// let token = CancelToken::new();
+/// token.cancel_with("the client has gone");
+/// let error = token.run(|| ()).unwrap_err();
+/// assert_eq!(error.cause().unwrap().to_string(), "the client has gone");
+/// ```
 #[derive(Clone)]
 pub struct TokenCancelled(Cause);
 
