@@ -110,6 +110,23 @@ fn a_publisher_is_let_in_and_its_messages_are_seen_whole() {
     });
 }
 
+/// The slow one lets a publisher in, and the quick one, who waits already, gets its message.
+#[test]
+fn a_message_that_is_let_in_wakes_who_waits_for_it() {
+    explore(2, || {
+        let topic = narrow();
+        let (slow, quick) = (topic.subscribe(), topic.subscribe());
+        topic.publish(0).unwrap();
+        let publishes = topic.clone();
+        let publisher = thread::spawn(move || publishes.publish(1).is_ok());
+        let receiver = thread::spawn(move || [quick.recv(), quick.recv()].map(|message| *message.unwrap()));
+        assert_eq!(slow.recv().as_deref(), Ok(&0));
+        assert_eq!(receiver.join().unwrap(), [0, 1]);
+        assert!(publisher.join().unwrap());
+        assert_eq!(slow.len(), 1);
+    });
+}
+
 /// Two publishers wait for room, and the one who holds them up goes: both are let in.
 #[test]
 fn a_subscriber_that_goes_lets_the_publishers_in() {
