@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use ropewalk::generator::Generator;
-use ropewalk::inspect::{self, State};
+use ropewalk::inspect;
 use ropewalk::sync::{Barrier, LazyLock, Mutex};
 use ropewalk::{Elapsed, JoinHandle, coroutine, thread, timeout};
 
@@ -57,17 +57,8 @@ fn with_locks() {
 /// Prints who waits for whom, once both do.
 fn look(tasks: &[JoinHandle<Result<(), Elapsed>>; 2]) {
     while !tasks.iter().any(JoinHandle::is_finished) {
-        let dump = inspect::dump();
-        let lines: Vec<String> = tasks
-            .iter()
-            .filter_map(|task| {
-                let State::Blocked(blocked) = dump.task(task.id())?.state() else { return None };
-                let holder = dump.task(blocked.on?)?.name()?;
-                Some(format!("  the {} is {}, held by the {holder}", task.name()?, blocked.reason))
-            })
-            .collect();
-        if lines.len() == tasks.len() {
-            return println!("{}", lines.join("\n"));
+        if let Some(deadlock) = inspect::deadlocks().first() {
+            return print!("{deadlock}");
         }
         coroutine::yield_now();
     }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ropewalk::inspect::{self, State, WaitReason};
+use ropewalk::inspect;
 use ropewalk::sync::{Barrier, Mutex};
 use ropewalk::{JoinError, JoinHandle, coroutine, thread, timeout};
 
@@ -49,25 +49,14 @@ fn lower_first(number: usize) -> u32 {
     MEALS
 }
 
-/// Prints who waits for a fork and who holds it; whether all do.
+/// Prints who waits for whom; whether all do.
 fn look() -> bool {
-    let dump = inspect::dump();
-    let mut lines: Vec<String> = dump
-        .tasks()
-        .iter()
-        .filter_map(|task| {
-            let State::Blocked(blocked) = task.state() else { return None };
-            let holder =
-                dump.task(blocked.on?)?.name().filter(|_| blocked.reason == WaitReason::MutexLock)?;
-            Some(format!("  {} ({:?}) waits for a fork that {holder} holds", task.name()?, task.plan()))
-        })
-        .collect();
-    lines.sort();
-    let all = lines.len() == NAMES.len();
-    if all {
-        println!("{}", lines.join("\n"));
+    let deadlocks = inspect::deadlocks();
+    let all = deadlocks.iter().find(|deadlock| deadlock.tasks().len() == NAMES.len());
+    if let Some(deadlock) = all {
+        print!("{deadlock}");
     }
-    all
+    all.is_some()
 }
 
 pub(crate) fn main() {

@@ -8,7 +8,8 @@ use crate::primitive::{AtomicU32, AtomicU64, Ordering, const_unless_loom};
 /// Who holds a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// The task's [number](park::Waiter::id); 0 for a plain thread that has not waited for anything yet.
+    /// The task's [number](park::Waiter::id), of a plain thread also before it becomes a task at its first wait; 0 for one
+    /// that is just taking the lock or giving it back.
     pub task: u64,
     /// Where it [runs](park::Waiter::home).
     pub home: u32,
@@ -23,7 +24,12 @@ impl Holder {
     }
 }
 
-/// A lock's note of its holder: valid while it is held, and a moment late.
+/// A lock's note of its holder: a moment late, but never false.
+///
+/// # Invariant
+/// If the number of a task stands in it, that task has taken the lock and has not begun to give it back, or is in a wait to
+/// which it was handed (`Wait::comes_back`). So the holder, or who hands the lock on to it, writes the number after the
+/// lock is taken, and the holder removes it before the lock is free.
 pub(crate) struct Note {
     task: AtomicU64,
     home: AtomicU32,
@@ -51,6 +57,12 @@ impl Note {
     #[inline]
     pub(crate) fn clear(&self) {
         self.write(Holder { task: 0, home: 0 });
+    }
+
+    /// The holder: is about to give the lock back. Its home may be read a moment longer: nothing depends on that.
+    #[inline]
+    pub(crate) fn release(&self) {
+        self.task.store(0, Relaxed);
     }
 
     pub(crate) fn read(&self) -> Holder {

@@ -1,6 +1,7 @@
 //! What the kernel says that a thread does: `/proc/PID/task/TID/{stat,syscall}` (proc(5)).
 
-use std::fs::read_to_string;
+use std::fs::{read_dir, read_to_string};
+use std::io;
 
 use crate::interruptible::ThreadId;
 
@@ -25,6 +26,25 @@ pub fn activity(thread: ThreadId) -> Option<Activity> {
     }
     let call = file("syscall").and_then(|call| call.split_whitespace().next()?.parse().ok());
     Some(Activity::InCall(call.filter(|number| *number >= 0)))
+}
+
+/// The threads of this process but the caller, by the kernel's numbers, with their names: also the kernel's own that work
+/// for it, those of io_uring. One that ends meanwhile may be missing.
+///
+/// # Errors
+/// `/proc` is not mounted.
+pub fn other_threads() -> io::Result<Vec<(i32, String)>> {
+    let own = ThreadId::own_number();
+    let mut threads = Vec::new();
+    for entry in read_dir("/proc/self/task")? {
+        let Some(number) = entry?.file_name().to_str().and_then(|number| number.parse().ok()) else {
+            continue;
+        };
+        if let Some(name) = ThreadId::from_number(number).name().filter(|_| number != own) {
+            threads.push((number, name));
+        }
+    }
+    Ok(threads)
 }
 
 /// The name of a system call, of those in which a thread may sleep long.

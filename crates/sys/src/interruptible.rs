@@ -180,6 +180,11 @@ impl ThreadId {
         Self(Self::own_number())
     }
 
+    /// The thread with that number, if there is one.
+    pub(crate) fn from_number(number: i32) -> Self {
+        Self(number)
+    }
+
     /// The kernel's number for it.
     #[must_use]
     pub fn number(self) -> i32 {

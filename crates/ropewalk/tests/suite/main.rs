@@ -41,6 +41,7 @@ mod signals;
 mod spans;
 mod stdio;
 mod stress;
+mod stuck;
 mod switches;
 mod syscalls;
 mod task;

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ropewalk_sync::channel;
-use ropewalk_sync::clock;
-use ropewalk_sync::park::{self, Park, WaitReason, Waiter, Waiting};
+use ropewalk_sync::park::{self, Park, ThreadId, WaitReason, Waiter, Waiting};
 use ropewalk_sync::wait_list::objects_of;
-use ropewalk_sync::{mutex, once, rwlock};
 use ropewalk_sys::context::Context;
 use ropewalk_sys::memory::read_own;
 
-use super::{ANSWER_LIMIT, Blocked, Dump, OBJECTS_MAX, Plan, STACKS_MAX, State, TaskInfo, WorkerInfo};
+use super::standstill::standstill;
+use super::wait_for::{Deadlock, Since, WaitFor};
+use super::{ANSWER_LIMIT, Dump, OBJECTS_MAX, Plan, STACKS_MAX, State, TaskInfo, WorkerInfo};
+use crate::plan::thread::all_started;
 use crate::runtime;
 use crate::scheduler::core::Ready;
 use crate::scheduler::remote::{Message, Remote};
@@ -26,11 +27,12 @@ pub(super) fn dump(here: Context) -> Dump {
     let caller = park::current_id();
     let runtimes = runtime::all();
     let mut workers = Vec::new();
-    let found = find(&runtimes, &mut workers);
+    let threads = all_started();
+    let Tasks { found, are_ending } = find(&runtimes, &mut workers);
     let running: Vec<u64> = workers.iter().filter_map(|worker| worker.running).map(|id| id.0).collect();
-    let since = Since { now: Instant::now(), coarse: clock::coarse_nanos() };
-    let look = Look { since, running, headers: headers(&found) };
-    let mut tasks: Vec<TaskInfo> = found.iter().map(|task| look.describe(task)).collect();
+    let look = Look { since: Since::now(), running, wait_for: WaitFor::look(&found) };
+    let mut tasks: Vec<TaskInfo> =
+        found.iter().enumerate().map(|(place, task)| look.describe(place, task)).collect();
     for worker in &mut workers {
         let is_running = |id: &TaskId| {
             let place = tasks.binary_search_by_key(id, |task| task.id);
@@ -51,22 +53,50 @@ pub(super) fn dump(here: Context) -> Dump {
         };
     }
     share_equal(&mut tasks);
-    Dump { taken_at: since.now, tasks, workers }
+    // Last, so that whatever has moved since the first look has been seen to move.
+    let deadlocks = look.wait_for.deadlocks();
+    // Who ends may be about to tell those who wait for it.
+    let threads = threads.filter(|_| !are_ending);
+    let standstill = standstill(&look.wait_for, threads, &workers, &runtimes, caller);
+    Dump { taken_at: look.since.instant(), tasks, workers, deadlocks, standstill }
+}
+
+/// The circles among those that have started: only they can be in one.
+pub(super) fn deadlocks() -> Vec<Deadlock> {
+    let remotes = runtime::all();
+    let remotes = remotes.iter().flat_map(|shared| &shared.remotes);
+    let started = remotes.flat_map(|remote| remote.live.list()).map(Found::Coroutine).collect();
+    WaitFor::look(&with_threads(started).found).deadlocks()
 }
 
 /// The tasks of these runtimes, and all threads that are tasks, by their numbers; and a description of the workers.
-pub(super) fn find(runtimes: &[Arc<Shared>], workers: &mut Vec<WorkerInfo>) -> Vec<Found> {
-    let mut found: Vec<Found> = park::threads().into_iter().map(Found::Thread).collect();
+pub(super) fn find(runtimes: &[Arc<Shared>], workers: &mut Vec<WorkerInfo>) -> Tasks {
+    let mut found = Vec::new();
     for shared in runtimes {
         found.extend(unstarted(shared, workers).into_iter().map(Found::Coroutine));
         for remote in &shared.remotes {
             found.extend(remote.live.list().into_iter().map(Found::Coroutine));
         }
     }
+    with_threads(found)
+}
+
+/// All that were found.
+pub(super) struct Tasks {
+    /// By their numbers.
+    pub(super) found: Vec<Found>,
+    /// There were others, which had a result already and had not gone yet.
+    are_ending: bool,
+}
+
+/// These tasks and all threads.
+fn with_threads(mut found: Vec<Found>) -> Tasks {
+    found.extend(park::threads().into_iter().map(Found::Thread));
     found.sort_by_key(|task| task.waiter().id());
     found.dedup_by_key(|task| task.waiter().id());
+    let count = found.len();
     found.retain(|task| task.header().is_none_or(|header| !header.is_done()));
-    found
+    Tasks { are_ending: found.len() < count, found }
 }
 
 /// A task that is held, so that it stays where it is.
@@ -83,10 +113,26 @@ impl Found {
         }
     }
 
-    fn waiter(&self) -> &Waiter {
+    pub(super) fn waiter(&self) -> &Waiter {
         match self {
             Self::Coroutine(task) => task.waiter(),
             Self::Thread(task) => task.waiter(),
+        }
+    }
+
+    /// The thread that it is.
+    pub(super) fn thread(&self) -> Option<ThreadId> {
+        match self {
+            Self::Coroutine(_) => None,
+            Self::Thread(task) => task.thread(),
+        }
+    }
+
+    /// The name that it was given, or that the kernel knows.
+    pub(super) fn name(&self) -> Option<Arc<str>> {
+        match self.header() {
+            Some(header) => header.shared_name(),
+            None => self.thread().and_then(ThreadId::name).map(Arc::from),
         }
     }
 
@@ -153,47 +199,29 @@ fn ask<'a>(
     silent
 }
 
-/// The tasks by the addresses of their headers: what a join waits for.
-fn headers(found: &[Found]) -> HashMap<usize, u64> {
-    let address = |header: &Header| std::ptr::from_ref(header).addr();
-    found.iter().filter_map(|task| Some((address(task.header()?), task.waiter().id()))).collect()
-}
-
-/// One moment, by both clocks.
-#[derive(Clone, Copy)]
-pub(super) struct Since {
-    pub(super) now: Instant,
-    pub(super) coarse: u64,
-}
-
 /// What all tasks are looked at with.
-struct Look {
+struct Look<'a> {
     since: Since,
     /// The numbers of the coroutines that workers have resumed last.
     running: Vec<u64>,
-    headers: HashMap<usize, u64>,
+    wait_for: WaitFor<'a>,
 }
 
-impl Look {
-    fn describe(&self, task: &Found) -> TaskInfo {
+impl Look<'_> {
+    fn describe(&self, place: usize, task: &Found) -> TaskInfo {
         let waiter = task.waiter();
         let header = task.header();
         let (plan, worker) = match task {
             Found::Coroutine(task) => (Plan::Coroutine, task.core().home().map(|home| home.number())),
             Found::Thread(_) => (Plan::Thread, None),
         };
-        let name = match (task, header) {
-            (_, Some(header)) => header.shared_name(),
-            (Found::Thread(task), None) => task.thread().and_then(|thread| thread.name()).map(Arc::from),
-            (Found::Coroutine(_), None) => None,
-        };
-        let waiting = waiter.waiting();
+        let waiting = self.wait_for.waits[place].map(|(waiting, _)| waiting);
         TaskInfo {
             id: TaskId(waiter.id()),
-            name,
+            name: task.name(),
             plan,
             objects: waiting.map(|waiting| objects(waiter, waiting)).unwrap_or_default(),
-            state: self.state(task, waiting),
+            state: self.state(place, task),
             worker,
             spawned_at: header.map(Header::spawned_at),
             parent: header.and_then(Header::parent).map(TaskId),
@@ -201,11 +229,10 @@ impl Look {
         }
     }
 
-    fn state(&self, task: &Found, waiting: Option<Waiting>) -> State {
+    fn state(&self, place: usize, task: &Found) -> State {
         let waiter = task.waiter();
-        if let Some(waiting) = waiting {
-            let joined = |header| self.headers.get(&header).copied();
-            return State::Blocked(blocked(waiter, waiting, self.since, joined));
+        if let Some(blocked) = self.wait_for.blocked(place, self.since) {
+            return State::Blocked(blocked);
         }
         match task {
             Found::Coroutine(task) if !task.core().is_claimed() => State::New,
@@ -218,31 +245,6 @@ impl Look {
     }
 }
 
-/// What a task waits for. `joined` finds the task with a header at this address.
-pub(super) fn blocked(
-    waiter: &Waiter,
-    waiting: Waiting,
-    since: Since,
-    joined: impl FnOnce(usize) -> Option<u64>,
-) -> Blocked {
-    let passed = Duration::from_nanos(since.coarse.saturating_sub(waiting.since));
-    let on = match waiting.reason {
-        WaitReason::Join => joined(waiting.object),
-        WaitReason::MutexLock => holder(waiting.object, mutex::HOLDER_OFFSET),
-        WaitReason::RwLockRead | WaitReason::RwLockWrite => holder(waiting.object, rwlock::HOLDER_OFFSET),
-        WaitReason::OnceWait => holder(waiting.object, once::HOLDER_OFFSET),
-        _ => None,
-    };
-    // What was read at that address belongs to it only if it was waited for all the time.
-    let on = on.filter(|_| waiter.waiting() == Some(waiting));
-    Blocked {
-        reason: waiting.reason,
-        since: since.now.checked_sub(passed).unwrap_or(since.now),
-        object: Some(waiting.object).filter(|object| *object != 0 && waiting.reason != WaitReason::Select),
-        on: on.map(TaskId),
-    }
-}
-
 /// The addresses of all that it waits for.
 fn objects(waiter: &Waiter, waiting: Waiting) -> Vec<usize> {
     if waiting.reason != WaitReason::Select {
@@ -252,13 +254,6 @@ fn objects(waiter: &Waiter, waiting: Waiting) -> Vec<usize> {
         objects_of(waiting.object, OBJECTS_MAX, |address, buffer| read_own(address, buffer) == buffer.len());
     // What was read there belongs to the select only if it has waited all the time.
     if waiter.waiting() == Some(waiting) { objects } else { Vec::new() }
-}
-
-/// Who holds the lock at this address, if there still is one, by the note that is so far in it.
-fn holder(lock: usize, offset: usize) -> Option<u64> {
-    let mut id = [0; 8];
-    let read = read_own(lock.wrapping_add(offset), &mut id);
-    Some(u64::from_ne_bytes(id)).filter(|id| read == 8 && *id != 0)
 }
 
 /// The stack of a task that runs on another thread, if it still runs there when that is interrupted.

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use ropewalk_sync::clock;
 use ropewalk_sync::park::{self, Unparker, WaitReason};
 use ropewalk_sys::process::{RunState, run_state};
 
-use super::collect::{self, Since};
+use super::collect;
+use super::wait_for::{self, Since};
 use super::{Blocked, Death, State};
 use crate::runtime;
 use crate::task::current::Task;
@@ -50,8 +50,7 @@ impl Task {
             return State::New;
         }
         if let Some(waiting) = waiter.waiting() {
-            let since = Since { now: Instant::now(), coarse: clock::coarse_nanos() };
-            return State::Blocked(collect::blocked(waiter, waiting, since, |_| None));
+            return State::Blocked(wait_for::blocked(waiter, waiting, Since::now(), |_| None));
         }
         if self.header().is_none() && !park::is_alive(waiter.id()) {
             return State::Dead(Death::Unknown);
@@ -70,7 +69,7 @@ impl Task {
     #[must_use]
     pub fn children(&self) -> Vec<Self> {
         let own = self.id().0;
-        let found = collect::find(&runtime::all(), &mut Vec::new());
+        let found = collect::find(&runtime::all(), &mut Vec::new()).found;
         let children =
             found.into_iter().filter(|task| task.header().and_then(|header| header.parent()) == Some(own));
         children.map(|task| Self(Unparker::of(task.into_park()))).collect()

@@ -1,15 +1,23 @@
 //! A dump as text, for a terminal of 80 columns.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::{Blocked, Dump, Plan, StackTrace, State, TaskInfo, WaitReason, WorkerInfo};
+use super::{
+    Blocked, Deadlock, Dump, Plan, StackTrace, Standstill, State, TaskId, TaskInfo, WaitReason, WorkerInfo,
+};
 
 /// How many characters a line has, where they can be cut.
 const WIDTH: usize = 80;
 /// How many numbers, or ranges of numbers, are listed.
 const RANGES_MAX: usize = 6;
+/// Of how many tasks of a deadlock it is said what they wait for.
+const MEMBERS_MAX: usize = 20;
+/// And how many are shown with their stacks.
+const MEMBER_STACKS_MAX: usize = 6;
+/// How many threads are named.
+const STRANGERS_MAX: usize = 6;
 /// How many calls of a stack are shown.
 const CALLS_MAX: usize = 20;
 
@@ -26,7 +34,15 @@ impl fmt::Display for Dump {
         for worker in self.workers.iter().filter(|worker| worker.unlisted > 0) {
             write_silent(f, worker)?;
         }
-        let mut groups = groups(&self.tasks);
+        if let Some(standstill) = &self.standstill {
+            write!(f, "\n{standstill}")?;
+        }
+        let mut shown = HashSet::new();
+        for deadlock in &self.deadlocks {
+            writeln!(f)?;
+            self.write_deadlock(f, deadlock, &mut shown)?;
+        }
+        let mut groups = groups(self.tasks.iter().filter(|task| !shown.contains(&task.id)));
         groups.sort_by_key(|group| (std::cmp::Reverse(group.tasks.len()), group.tasks[0].id));
         for group in &groups {
             writeln!(f)?;
@@ -36,12 +52,70 @@ impl fmt::Display for Dump {
     }
 }
 
+impl fmt::Display for Deadlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tasks = self.tasks();
+        let limit = if self.has_deadline() { " (a deadline ends it)" } else { "" };
+        match tasks.len() {
+            1 => writeln!(f, "Deadlock{limit}: a task waits for itself")?,
+            count => writeln!(f, "Deadlock{limit}: {count} tasks wait for each other")?,
+        }
+        let named = |place: usize| match &self.waits[place].0 {
+            Some(name) => format!("{} ({name})", tasks[place]),
+            None => tasks[place].to_string(),
+        };
+        for place in 0..tasks.len().min(MEMBERS_MAX) {
+            let next = (place + 1) % tasks.len();
+            let other = if place == next { "itself".to_owned() } else { named(next) };
+            let reason = self.waits[place].1;
+            let (mark, how) = match reason {
+                WaitReason::Join | WaitReason::Blocking => (':', other),
+                WaitReason::ScopeEnd | WaitReason::RuntimeEnd => (',', format!("of which {other} is one")),
+                WaitReason::OnceWait => (',', format!("made by {other}")),
+                _ => (',', format!("held by {other}")),
+            };
+            let line = format!("  {} is {reason}{mark}", named(place));
+            if line.chars().count() + 1 + how.chars().count() <= WIDTH {
+                writeln!(f, "{line} {how}")?;
+            } else {
+                writeln!(f, "{}\n    {}", shortened(&line, WIDTH), shortened(&how, WIDTH - 4))?;
+            }
+        }
+        if tasks.len() > MEMBERS_MAX {
+            writeln!(f, "  and so on: {} tasks more", tasks.len() - MEMBERS_MAX)?;
+        }
+        if self.behind().is_empty() {
+            return Ok(());
+        }
+        let behind: Vec<u64> = self.behind().iter().map(|id| id.0).collect();
+        write_entry(f, "behind", &format!("{}, waiting for those", ranges(&behind)))
+    }
+}
+
+impl fmt::Display for Standstill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.waiting();
+        write!(f, "Standstill: {}", counted(waiting, "task"))?;
+        f.write_str(if waiting == 1 { " waits" } else { " wait" })?;
+        writeln!(f, ", and none for time, input or another process")?;
+        let but = self.looker().map_or_else(String::new, |task| format!(" but task {task}, which looks"));
+        if self.strangers().is_empty() {
+            return writeln!(f, "  nobody can wake any{but}");
+        }
+        writeln!(f, "  nobody known can wake any{but}; other threads might:")?;
+        let names: Vec<&str> = self.strangers().iter().take(STRANGERS_MAX).map(String::as_str).collect();
+        let more = self.strangers().len() - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        writeln!(f, "  {}", shortened(&format!("{}{more}", names.join(", ")), WIDTH - 2))
+    }
+}
+
 /// Tasks that are alike.
 struct Group<'a> {
     tasks: Vec<&'a TaskInfo>,
 }
 
-fn groups(tasks: &[TaskInfo]) -> Vec<Group<'_>> {
+fn groups<'a>(tasks: impl Iterator<Item = &'a TaskInfo>) -> Vec<Group<'a>> {
     let mut groups: HashMap<_, Group<'_>> = HashMap::new();
     for task in tasks {
         let state = match task.state {
@@ -60,6 +134,23 @@ fn groups(tasks: &[TaskInfo]) -> Vec<Group<'_>> {
 }
 
 impl Dump {
+    /// Who of a deadlock waits for whom, and then the tasks themselves, which are added to `shown`.
+    fn write_deadlock(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        deadlock: &Deadlock,
+        shown: &mut HashSet<TaskId>,
+    ) -> fmt::Result {
+        write!(f, "{deadlock}")?;
+        let tasks = deadlock.tasks().iter().take(MEMBER_STACKS_MAX);
+        for task in tasks.filter_map(|task| self.task(*task)) {
+            shown.insert(task.id);
+            writeln!(f)?;
+            self.write_group(f, &Group { tasks: vec![task] })?;
+        }
+        Ok(())
+    }
+
     fn write_group(&self, f: &mut fmt::Formatter<'_>, group: &Group<'_>) -> fmt::Result {
         let first = group.tasks[0];
         let plan = match first.plan {
@@ -124,7 +215,15 @@ impl Dump {
             (_, []) if object.is_empty() => Ok(()),
             (_, []) => write_entry(f, "for", &object),
             (WaitReason::Join, on) => write_entry(f, "for", &self.tasks_named(on)),
-            (_, on) => write_entry(f, "for", &format!("{object}, held by {}", self.tasks_named(on))),
+            (WaitReason::Blocking, on) => write_entry(f, "by", &self.tasks_named(on)),
+            (WaitReason::OnceWait, on) => {
+                write_entry(f, "for", &format!("{object}, made by {}", self.tasks_named(on)))
+            }
+            (_, on) => {
+                let is_listed = on.iter().any(|id| self.task(TaskId(*id)).is_some());
+                let not_listed = if is_listed { "" } else { ", which is not listed" };
+                write_entry(f, "for", &format!("{object}, held by {}{not_listed}", self.tasks_named(on)))
+            }
         }
     }
 

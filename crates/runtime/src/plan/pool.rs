@@ -36,6 +36,9 @@ impl Plan for PoolPlan {
 /// A call, as the pool sees it.
 trait Call: Send + Sync {
     fn execute(&self);
+
+    /// The address of its header: what its caller waits for.
+    fn object(&self) -> usize;
 }
 
 impl<F: FnOnce() -> T, T> Call for Cell<PoolPlan, F, T> {
@@ -43,6 +46,10 @@ impl<F: FnOnce() -> T, T> Call for Cell<PoolPlan, F, T> {
         Cell::execute(self);
         // The values of one call are none of the next one's.
         local::drop_all(park::current(|waiter, _| waiter.id()));
+    }
+
+    fn object(&self) -> usize {
+        std::ptr::from_ref(&self.header).addr()
     }
 }
 
@@ -56,6 +63,22 @@ impl<F: FnOnce() -> T, T> IntoPark for Cell<PoolPlan, F, T> {
 struct Pool {
     calls: VecDeque<Arc<dyn Call>>,
     threads: usize,
+    /// Which call is under way on which thread, for inspectors.
+    executing: Vec<Executing>,
+}
+
+/// A call that is under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Executing {
+    /// What its caller waits for.
+    pub(crate) object: usize,
+    /// The number of the thread that makes it, as a task.
+    pub(crate) thread: u64,
+}
+
+/// The calls that are under way.
+pub(crate) fn executing() -> Vec<Executing> {
+    pool().lock().executing.clone()
 }
 
 fn pool() -> &'static WaitList<Pool> {
@@ -98,13 +121,16 @@ fn serve_pending() {
 
 fn serve_calls() {
     let pool = pool();
+    let thread = park::current(|waiter, _| waiter.id());
     let mut state = pool.lock();
     loop {
         if let Some(call) = state.calls.pop_front() {
+            state.executing.push(Executing { object: call.object(), thread });
             drop(state);
             call.execute();
             drop(call);
             state = pool.lock();
+            state.executing.retain(|executing| executing.thread != thread);
             continue;
         }
         let wait = Wait::new(WaitReason::Idle).object(pool).until(clock::after(IDLE));

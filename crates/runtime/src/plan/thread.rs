@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -20,6 +21,16 @@ use crate::scheduler::shared::Outside;
 use crate::task::cell::{Cell, IntoPark, Joinable, Plan};
 use crate::task::join::JoinHandle;
 use crate::task::{Birth, Header, Owner};
+
+/// How many threads have been started, and how many of them are in the list of threads, or were not started after all.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+static LISTED: AtomicU64 = AtomicU64::new(0);
+
+/// How many threads have ever been started, if the list of threads that is made afterwards has them all.
+pub(crate) fn all_started() -> Option<u64> {
+    let listed = LISTED.load(SeqCst);
+    Some(STARTED.load(SeqCst)).filter(|started| *started == listed)
+}
 
 struct ThreadPlan(ThreadParker);
 
@@ -131,6 +142,7 @@ where
             move || {
                 task.plan.0.bind();
                 adopt_thread(park);
+                LISTED.fetch_add(1, SeqCst);
                 match scheduling.apply() {
                     Ok(()) => task.execute(),
                     Err(error) => task.refuse(error),
@@ -139,11 +151,13 @@ where
                 drop(outside);
             }
         };
+        STARTED.fetch_add(1, SeqCst);
         // SAFETY: the promise of `create_unchecked`, the only maker of a `NewThread`: `execute` is over, and the slot
         // empty, before what it borrows ends; afterwards the thread only drops its reference.
         match unsafe { builder.spawn_unchecked(body) } {
             Ok(_detached) => Ok(()),
             Err(error) => {
+                LISTED.fetch_add(1, SeqCst);
                 // The runtime or scope that counts it has to hear that it will not run.
                 task.header.abandon();
                 Err(error)

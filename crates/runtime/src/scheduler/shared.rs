@@ -70,7 +70,7 @@ impl Shared {
             if self.counted.load(Acquire) == 0 {
                 return;
             }
-            let wait = Wait::new(WaitReason::RuntimeEnd).uncancellable();
+            let wait = Wait::new(WaitReason::RuntimeEnd).object(self).uncancellable();
             let _ = self.ended.wait(guard, &wait);
         }
     }

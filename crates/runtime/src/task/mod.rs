@@ -131,6 +131,12 @@ impl Header {
         self.birth.owner.as_ref()
     }
 
+    /// The address of the scope or the runtime that waits for it, if one does.
+    pub(crate) fn waiting_owner(&self) -> Option<usize> {
+        let owner = self.birth.owner.as_ref().filter(|_| self.birth.counted)?;
+        Some(Arc::as_ptr(owner).addr())
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         // SYNC: task.done. Who sees it may take the result.
         self.state.load(Acquire) & DONE != 0

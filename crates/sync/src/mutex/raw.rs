@@ -107,6 +107,7 @@ impl RawMutex {
     /// Gives the lock back. Only for who holds it.
     #[inline]
     pub(super) fn unlock(&self) {
+        self.holder.release();
         // SYNC: mutex.word
         if self.word.compare_exchange(LOCKED, 0, Release, Relaxed).is_err() {
             self.unlock_contended();
@@ -145,7 +146,7 @@ impl RawMutex {
             if self.lock_or_announce() {
                 return Ok(());
             }
-            let wait = wait.holder(Some(self.holder.home()));
+            let wait = wait.holder(Some(self.holder.home())).comes_back(handed);
             let place = if handed { Place::First } else { Place::Last };
             match self.waiters.wait_with(queue, &wait, Waiting { holder: caller, handed }, place) {
                 Ok(Waiting { handed: true, .. }) => return Ok(()),

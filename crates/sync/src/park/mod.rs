@@ -331,10 +331,13 @@ pub fn is_panicking() -> bool {
         && with_existing(|waiter| waiter.is_none_or(|waiter| waiter.is_unwinding() && !waiter.is_raising()))
 }
 
-/// The number and the home of the calling task; zeros on a thread that never waited.
+/// The number and the home of the calling task; on a thread that never waited, the number that it will have.
 #[inline]
 pub(crate) fn identity() -> (u64, u32) {
-    with_existing(|waiter| waiter.map_or((0, 0), |waiter| (waiter.id(), waiter.home())))
+    with_existing(|waiter| match waiter {
+        Some(waiter) => (waiter.id(), waiter.home()),
+        None => (thread::future_id(), waiter::NO_HOME),
+    })
 }
 
 /// The number of the task that calls; `None` on a thread that never waited.
@@ -441,7 +444,7 @@ fn fall_asleep(current: &dyn Park, wait: &Wait) -> Result<(), Interrupt> {
     if waiter.is_unwinding() && waiter.is_coroutine() {
         waiter.wait_while_unwinding(current, wait, deadline);
     } else {
-        waiter.begin_wait(wait);
+        waiter.begin_wait(wait, deadline);
         current.sleep(deadline);
         waiter.end_wait();
     }
@@ -469,8 +472,9 @@ pub(crate) fn poll(fd: BorrowedFd<'_>, interest: Interest, wait: &Wait) -> io::R
             return Ok(Err(interrupt));
         }
         original::expect_original(wait.reason);
-        waiter.begin_wait(wait);
-        let polled = current.poll(fd, interest, waiter.next_deadline(wait));
+        let deadline = waiter.next_deadline(wait);
+        waiter.begin_wait(wait, deadline);
+        let polled = current.poll(fd, interest, deadline);
         waiter.end_wait();
         polled.map(Ok)
     })
@@ -506,7 +510,7 @@ pub fn call<R>(wait: &Wait, mut operation: impl FnMut(&AtomicU32) -> io::Result<
             if !waiter.word().fall_asleep(word::Sleep::Suspended) {
                 return Ok(None);
             }
-            waiter.begin_wait(wait);
+            waiter.begin_wait(wait, waiter.next_deadline(wait));
             let result = operation(waiter.word().as_atomic());
             waiter.end_wait();
             waiter.word().wake_up();

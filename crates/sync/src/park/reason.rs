@@ -95,8 +95,59 @@ impl WaitReason {
         Self::TopicReceive,
     ];
 
+    /// How many there are.
+    pub(super) const COUNT: usize = Self::ALL.len();
+
     pub(super) fn from_u8(value: u8) -> Option<Self> {
         Self::ALL.get(usize::from(value).checked_sub(1)?).copied()
+    }
+
+    /// Whether such a wait can be ended by what comes from outside of the process, or of what its tasks do: the kernel,
+    /// another process. (A deadline can end any wait.)
+    #[must_use]
+    pub fn is_for_outside(self) -> bool {
+        match self {
+            Self::Accept
+            | Self::Connect
+            | Self::SocketRead
+            | Self::SocketWrite
+            | Self::PipeRead
+            | Self::PipeWrite
+            | Self::Signal
+            | Self::LinkSend
+            | Self::LinkReceive
+            | Self::ProcessExit
+            | Self::PoolWorker
+            | Self::Yield
+            | Self::Kernel => true,
+            Self::Join
+            | Self::ScopeEnd
+            | Self::RuntimeEnd
+            | Self::Sleep
+            | Self::MutexLock
+            | Self::CondvarWait
+            | Self::SemaphoreAcquire
+            | Self::ChannelSend
+            | Self::ChannelRendezvous
+            | Self::ChannelReceive
+            | Self::Blocking
+            | Self::Idle
+            | Self::Future
+            | Self::RwLockRead
+            | Self::RwLockWrite
+            | Self::BarrierWait
+            | Self::LatchWait
+            | Self::OnceWait
+            | Self::TokenWait
+            | Self::Park
+            | Self::Select
+            | Self::ChannelClosed
+            | Self::WatchChange
+            | Self::BroadcastSend
+            | Self::BroadcastReceive
+            | Self::TopicPublish
+            | Self::TopicReceive => false,
+        }
     }
 
     /// The reason in words.
@@ -162,13 +213,22 @@ pub struct Wait {
     pub(super) deadline: Option<Instant>,
     pub(super) fallible: bool,
     pub(super) cancellable: bool,
+    pub(super) comes_back: bool,
 }
 
 impl Wait {
     /// A wait that cannot fail: a cancellation unwinds out of it.
     #[must_use]
     pub fn new(reason: WaitReason) -> Self {
-        Self { reason, object: 0, holder: None, deadline: None, fallible: false, cancellable: true }
+        Self {
+            reason,
+            object: 0,
+            holder: None,
+            deadline: None,
+            fallible: false,
+            cancellable: true,
+            comes_back: false,
+        }
     }
 
     /// For this object (its address).
@@ -182,6 +242,14 @@ impl Wait {
     #[must_use]
     pub fn holder(mut self, home: Option<u32>) -> Self {
         self.holder = home;
+        self
+    }
+
+    /// The caller was woken for it before, and came too late: now it is handed what it waits for, and holds it a moment
+    /// before it knows.
+    #[must_use]
+    pub fn comes_back(mut self, comes_back: bool) -> Self {
+        self.comes_back = comes_back;
         self
     }
 

@@ -136,6 +136,18 @@ impl Drop for Own {
 
 crate::primitive::thread_local! {
     static OWN: Own = const { Own(OnceCell::new()) };
+    /// The number of a thread that may become a task; 0 if nobody has asked.
+    static FUTURE_ID: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The number that this thread, which is no task, will have when it becomes one: who holds a lock is known by it before.
+pub(super) fn future_id() -> u64 {
+    FUTURE_ID.with(|id| {
+        if id.get() == 0 {
+            id.set(Waiter::next_id());
+        }
+        id.get()
+    })
 }
 
 /// Makes `parker`, which is bound to the calling thread, its own. To be called by a new thread, before its first wait.
@@ -178,7 +190,7 @@ pub fn run_as(parker: &Arc<dyn Park>, f: impl FnOnce()) {
 /// Gives a thread that nobody spawned here a parker, at its first wait.
 #[cold]
 pub(super) fn become_task() -> NonNull<dyn Park> {
-    let parker = ThreadParker::new();
+    let parker = ThreadParker { waiter: Waiter::with_id(false, future_id()), thread: OnceLock::new() };
     parker.bind();
     adopt_thread(Arc::new(parker));
     CURRENT.with(Cell::get).expect("adopt_thread has just set it")

@@ -18,6 +18,12 @@ use crate::primitive::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 /// How long a wait inside an unwinding coroutine may hold up its worker before it switches all the same.
 const UNWINDING_LIMIT: Duration = Duration::from_millis(100);
 
+/// In the byte of the reason, beside its number: a deadline ends the wait, whatever happens.
+const TIMED: u8 = 0x40;
+/// Likewise: the wait is for a hand-over ([`Wait::comes_back`]).
+const COMES_BACK: u8 = 0x80;
+const _: () = assert!(WaitReason::COUNT < TIMED as usize, "the number of a reason has six bits");
+
 const CANCELLED: u32 = 1;
 const FAILED_SCOPE: u32 = 2;
 
@@ -68,6 +74,7 @@ pub struct Waiter {
     /// How many such regions it is in.
     regions: AtomicU32,
     id: u64,
+    /// The number of the reason that it waits for, with [`TIMED`] and [`COMES_BACK`]; 0 while it does not.
     reason: AtomicU8,
     /// How many shields it is in.
     shields: AtomicU8,
@@ -88,13 +95,26 @@ pub struct Waiting {
     pub object: usize,
     /// When the wait began, by [`coarse_nanos`](crate::clock::coarse_nanos).
     pub since: u64,
+    /// Whether a deadline ends it, of its own or of a `timeout` around it.
+    pub is_timed: bool,
+    /// Whether it [is handed](Wait::comes_back) what it waits for: then it may hold that already.
+    pub comes_back: bool,
 }
 
 impl Waiter {
     /// Of a coroutine, or of a thread, that nobody has cancelled.
     #[must_use]
     pub fn new(coroutine: bool) -> Self {
+        Self::with_id(coroutine, Self::next_id())
+    }
+
+    /// A number that no task has had.
+    pub(super) fn next_id() -> u64 {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        NEXT.fetch_add(1, Relaxed)
+    }
+
+    pub(super) fn with_id(coroutine: bool, id: u64) -> Self {
         Self {
             word: WakeWord::new(),
             cancel: AtomicU32::new(0),
@@ -108,7 +128,7 @@ impl Waiter {
             object: AtomicUsize::new(0),
             region: AtomicPtr::new(ptr::null_mut()),
             regions: AtomicU32::new(0),
-            id: NEXT.fetch_add(1, Relaxed),
+            id,
             reason: AtomicU8::new(0),
             shields: AtomicU8::new(0),
             permit: AtomicBool::new(false),
@@ -407,9 +427,11 @@ impl Waiter {
 
     /// Owner: waits from now on, called from the frame that does not return before [`end_wait`](Self::end_wait).
     #[inline(always)]
-    pub(super) fn begin_wait(&self, wait: &Wait) {
+    pub(super) fn begin_wait(&self, wait: &Wait, deadline: Option<Instant>) {
         self.object.store(wait.object, Relaxed);
-        self.reason.store(wait.reason as u8, Relaxed);
+        let timed = if deadline.is_some() { TIMED } else { 0 };
+        let comes_back = if wait.comes_back { COMES_BACK } else { 0 };
+        self.reason.store(wait.reason as u8 | timed | comes_back, Relaxed);
         self.place.enter();
     }
 
@@ -429,8 +451,29 @@ impl Waiter {
     /// What it waits for, if it sleeps. A snapshot.
     #[must_use]
     pub fn waiting(&self) -> Option<Waiting> {
-        let reason = WaitReason::from_u8(self.reason.load(Relaxed)).filter(|_| self.word.is_asleep())?;
-        Some(Waiting { reason, object: self.object.load(Relaxed), since: self.place.since() })
+        let noted = self.reason.load(Relaxed);
+        let reason = WaitReason::from_u8(noted & !(TIMED | COMES_BACK)).filter(|_| self.word.is_asleep())?;
+        Some(Waiting {
+            reason,
+            object: self.object.load(Relaxed),
+            since: self.place.since(),
+            is_timed: noted & TIMED != 0,
+            comes_back: noted & COMES_BACK != 0,
+        })
+    }
+
+    /// As [`waiting`](Self::waiting), of one wait and no other, if it [still waits](Self::still_waits) like this afterwards.
+    /// What it did before it fell asleep is visible to the caller.
+    #[must_use]
+    pub fn standing_wait(&self) -> Option<(Waiting, Snapshot)> {
+        let standing = self.place.read()?;
+        Some((self.waiting()?, standing))
+    }
+
+    /// Whether it has slept all the time since then, and nobody has called it.
+    #[must_use]
+    pub fn still_waits(&self, (waiting, standing): &(Waiting, Snapshot)) -> bool {
+        self.is_still(standing) && self.waiting() == Some(*waiting)
     }
 
     /// Where its stack can be read from, unless it runs. The copy is true if it [stands still](Self::is_still) afterwards.
@@ -447,7 +490,7 @@ impl Waiter {
 
     /// An infallible wait of a coroutine that unwinds: see the module's "While a task unwinds".
     pub(super) fn wait_while_unwinding(&self, current: &dyn Park, wait: &Wait, deadline: Option<Instant>) {
-        self.begin_wait(wait);
+        self.begin_wait(wait, deadline);
         // To hold up the worker of a virtual clock would bring real time into it.
         let here = clock::is_virtual() || wait.holder.is_some_and(|home| home == self.home());
         let limit = clock::after(UNWINDING_LIMIT);

@@ -164,7 +164,7 @@ impl RawRwLock {
     pub(super) fn unlock(&self, access: Access) {
         match access {
             Access::Write => {
-                self.writer.clear();
+                self.writer.release();
                 // SYNC: rwlock.word
                 if self.word.compare_exchange(WRITER, 0, Release, Relaxed).is_err() {
                     self.release_last(self.waiters.lock());
@@ -246,7 +246,7 @@ impl RawRwLock {
                 return Ok(());
             }
             let place = if comes_back { Place::First } else { Place::Last };
-            let wait = wait.holder(self.writer().map(|writer| writer.home));
+            let wait = wait.holder(self.writer().map(|writer| writer.home)).comes_back(comes_back);
             let waiting = Waiting { holder: caller, access, handed: comes_back };
             match self.waiters.wait_with(queue, &wait, waiting, place) {
                 Ok(Waiting { handed: true, .. }) => return Ok(()),
