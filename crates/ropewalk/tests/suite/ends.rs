@@ -8,6 +8,7 @@ use std::time::Duration;
 use ropewalk::process::{Builder, Descriptor, Exit, Stdio};
 use ropewalk::{JoinHandle, blocking};
 
+use crate::support::process::cloexec_pipe;
 use crate::support::{LONG, guarded, on_every_plan};
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -21,7 +22,7 @@ fn exit_of<T: std::fmt::Debug>(handle: JoinHandle<T>) -> Exit {
 
 /// A process with the writing end of a pipe as its argument, and the reading end.
 fn with_pipe(builder: Builder, f: impl Fn(Descriptor) + Copy + Send + 'static) -> (JoinHandle<()>, File) {
-    let (read, write) = rustix::pipe::pipe().unwrap();
+    let (read, write) = cloexec_pipe();
     (builder.spawn(f, write.into()).unwrap(), File::from(read))
 }
 
@@ -146,7 +147,7 @@ fn a_cancel_before_the_deadline_is_a_cancel() {
 #[test]
 fn an_allocation_beyond_the_limit_says_so_on_standard_error() {
     guarded(|| {
-        let (read, write) = rustix::pipe::pipe().unwrap();
+        let (read, write) = cloexec_pipe();
         let builder = Builder::new().memory(1 << 30).stderr(Stdio::from(write));
         let exit = exit_of(builder.spawn(|size| vec![1_u8; size].len(), 4 << 30).unwrap());
         assert!(matches!(exit, Exit::Signaled { signal: libc::SIGABRT, .. }), "{exit}");

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::child::{Child, case, test_name};
 use crate::support::net::listener;
+use crate::support::process::cloexec_pipe;
 use crate::support::{LONG, guarded, on_every_plan, runtime};
 
 fn fib(n: u32) -> u64 {
@@ -95,7 +96,7 @@ fn a_message_may_be_much_larger_than_a_socket_holds() {
 fn descriptors_travel_in_arguments_and_results() {
     guarded(|| {
         // More than the kernel takes in one packet.
-        let (read, write) = rustix::pipe::pipe().unwrap();
+        let (read, write) = cloexec_pipe();
         let many: Vec<Descriptor> = (0..300).map(|_| write.try_clone().unwrap().into()).collect();
         drop(write);
         let back = process::spawn(
@@ -247,7 +248,7 @@ fn waiting(
     builder: process::Builder,
     f: impl Fn(Descriptor) + Copy + Send + 'static,
 ) -> (JoinHandle<()>, Pid, File) {
-    let (read, write) = rustix::pipe::pipe().unwrap();
+    let (read, write) = cloexec_pipe();
     let handle = builder.spawn(f, write.into()).unwrap();
     let mut file = File::from(read);
     let mut id = [0; 4];
@@ -314,7 +315,7 @@ fn a_timeout_around_the_join_leaves_the_process_and_a_timeout_of_join_gives_the_
 #[test]
 fn what_a_cancelled_process_has_started_is_killed_with_it() {
     guarded(|| {
-        let (read, write) = rustix::pipe::pipe().unwrap();
+        let (read, write) = cloexec_pipe();
         let body = |descriptor: Descriptor| {
             let own = OwnedFd::from(descriptor);
             // A program of somebody else's, deaf to SIGTERM, that holds the descriptor as its standard output.
@@ -351,7 +352,7 @@ fn a_daemon_ends_with_the_task_that_spawned_it() {
 #[test]
 fn a_runtime_waits_for_its_processes() {
     guarded(|| {
-        let (read, write) = rustix::pipe::pipe().unwrap();
+        let (read, write) = cloexec_pipe();
         runtime(1).run(|| {
             let say = |descriptor: Descriptor| rustix::io::write(&descriptor, b"done").unwrap();
             drop(process::spawn(say, write.into()).unwrap());
@@ -365,7 +366,7 @@ fn a_runtime_waits_for_its_processes() {
 #[test]
 fn a_child_ends_with_its_parent_and_so_do_the_childs_children() {
     guarded(|| {
-        let (read, write) = rustix::pipe::pipe().unwrap();
+        let (read, write) = cloexec_pipe();
         let body = |descriptor: Descriptor| {
             rustix::io::write(&descriptor, &std::process::id().to_ne_bytes()).unwrap();
             process::spawn(wait_for_ever, descriptor).unwrap().join().unwrap();
@@ -385,7 +386,7 @@ fn a_child_ends_with_its_parent_and_so_do_the_childs_children() {
 #[test]
 fn environment_directory_and_output_are_the_builders() {
     guarded(|| {
-        let (read, write) = rustix::pipe::pipe().unwrap();
+        let (read, write) = cloexec_pipe();
         let look = |()| {
             println!("printed");
             let mut input = String::new();

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::support::child::{Child, case, test_name};
-use crate::support::process::{assert_settles, descriptors};
+use crate::support::process::{assert_settles, cloexec_pipe, descriptors};
 use crate::support::{LONG, guarded, on_every_plan, until};
 
 #[test]
@@ -177,7 +177,7 @@ fn memfd(size: u64, seals: SealFlags) -> OwnedFd {
 fn what_is_no_segment_is_refused() {
     let all = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
     for (what, descriptor, said) in [
-        ("a pipe", rustix::pipe::pipe().unwrap().0, "no shared memory"),
+        ("a pipe", cloexec_pipe().0, "no shared memory"),
         ("a file", tempfile::tempfile().unwrap().into(), "shared memory"),
         ("a device", std::fs::File::open("/dev/zero").unwrap().into(), "no shared memory"),
         ("not sealed", memfd(4096, SealFlags::empty()), "not sealed"),

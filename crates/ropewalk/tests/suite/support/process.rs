@@ -1,6 +1,9 @@
 //! What the kernel knows about this process.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
+
+use rustix::pipe::PipeFlags;
 
 /// How many descriptors are open, this look's own among them.
 pub(crate) fn descriptors() -> usize {
@@ -28,6 +31,11 @@ pub(crate) fn assert_settles(count: impl Fn() -> usize, expected: usize, what: &
         std::thread::yield_now();
     }
     assert_eq!(count(), expected, "{what}");
+}
+
+/// A pipe that no program inherits which another test starts meanwhile: the end of the reading end would wait for that one.
+pub(crate) fn cloexec_pipe() -> (OwnedFd, OwnedFd) {
+    rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("there is a descriptor left")
 }
 
 fn entries(directory: &str) -> usize {
