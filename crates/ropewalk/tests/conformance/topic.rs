@@ -167,6 +167,21 @@ fn publishers_are_served_in_the_order_in_which_they_came() {
 }
 
 #[test]
+fn the_message_of_a_publisher_that_is_let_in_wakes_who_waits_for_it() {
+    on_every_plan(|plans| {
+        let topic = narrow(1);
+        let (slow, quick) = (topic.subscribe(), topic.subscribe());
+        topic.publish(0).unwrap();
+        assert_eq!(quick.recv().as_deref(), Ok(&0));
+        let publishes = topic.clone();
+        let publisher = plans.waiting(TopicPublish, move || publishes.publish(1));
+        let waits = plans.waiting(TopicReceive, move || quick.recv().map(Message::into_inner));
+        assert_eq!(slow.recv().as_deref(), Ok(&0));
+        assert_eq!((waits.value(), publisher.value()), (Ok(1), Ok(2)));
+    });
+}
+
+#[test]
 fn a_subscriber_that_goes_holds_nobody_up() {
     on_every_plan(|plans| {
         let topic = narrow(2);
