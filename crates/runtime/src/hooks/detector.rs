@@ -35,7 +35,6 @@ pub struct ExposedStack {
     name: Option<Arc<str>>,
     spawned_at: &'static Location<'static>,
     reason: Option<WaitReason>,
-    local: Option<String>,
     object: PathBuf,
     offset: usize,
     stack: Option<StackTrace>,
@@ -66,10 +65,11 @@ impl ExposedStack {
         self.reason
     }
 
-    /// The name of the thread-local, if the symbols of the program tell it.
+    /// The name of the thread-local, if the symbols of its file tell it. Reads them anew, all of them: it takes as long as
+    /// the file is large.
     #[must_use]
-    pub fn local(&self) -> Option<&str> {
-        self.local.as_deref()
+    pub fn local(&self) -> Option<String> {
+        name_of(&self.object, self.offset)
     }
 
     /// The file that the thread-local belongs to: the program, or a library.
@@ -94,7 +94,7 @@ impl ExposedStack {
 impl fmt::Display for ExposedStack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { task, spawned_at, object, offset, .. } = self;
-        match &self.local {
+        match self.local() {
             Some(local) => write!(f, "the thread-local {local}")?,
             None => write!(f, "a thread-local (at {offset:#x} of those of {})", object.display())?,
         }
@@ -242,7 +242,6 @@ fn tell(left: &Left<'_>, path: PathBuf, offset: usize) {
         name,
         spawned_at,
         reason: left.waiter.waiting().map(|waiting| waiting.reason),
-        local: name_of(&object, offset),
         object,
         offset,
         stack: Tracer::new().trace_waiting(left.waiter),
