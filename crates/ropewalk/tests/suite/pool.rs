@@ -414,7 +414,10 @@ fn a_dropped_pool_runs_what_it_was_given_and_leaves_nothing() {
     guarded(|| {
         // One worker: a second one opens its driver when it comes to it.
         runtime(1).run(|| {
-            pool(2).close();
+            let first = pool(1);
+            // It has a worker now, so what is opened once for all of them is open.
+            id_of(&first);
+            first.close();
             let before = descriptors();
             for _ in 0..3 {
                 let pool = pool(2);
