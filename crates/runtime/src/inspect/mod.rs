@@ -93,8 +93,7 @@ pub fn dump() -> Dump {
 }
 
 /// The tasks of this process that wait for each other in circles, as a [`dump`] tells them, without the rest: it reads no
-/// stack, interrupts nobody and never waits, so a program may look every second whether all is well. It takes a fraction of
-/// a microsecond for each task.
+/// stack, interrupts nobody and never waits, so a program may look every second whether all is well.
 #[must_use]
 pub fn deadlocks() -> Vec<Deadlock> {
     collect::deadlocks()

@@ -224,10 +224,14 @@ impl<'a> WaitFor<'a> {
 ///         let _first = LOCK.lock();
 ///         let _second = LOCK.lock();
 ///     });
-///     coroutine::yield_now();
-///     let deadlocks = inspect::deadlocks();
-///     assert_eq!(deadlocks[0].tasks(), [twice.id()]);
-///     println!("{}", deadlocks[0]); // "Deadlock: a task waits for itself" and so on
+///     let deadlock = loop {
+///         coroutine::yield_now();
+///         if let Some(deadlock) = inspect::deadlocks().pop() {
+///             break deadlock;
+///         }
+///     };
+///     assert_eq!(deadlock.tasks(), [twice.id()]);
+///     println!("{deadlock}"); // "Deadlock: a task waits for itself" and so on
 ///     twice.cancel();
 /// });
 /// ```
