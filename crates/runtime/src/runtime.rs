@@ -117,7 +117,7 @@ impl Builder {
     /// Looks, whenever a coroutine leaves its worker, whether a `thread_local!` points into its stack: the sign of code that
     /// keeps a thread-local set over a wait, the one hole in `docs/soundness.md`. Findings are told to
     /// [`inspect::on_exposed`](crate::inspect::on_exposed) and `tracing`. Without it `ROPEWALK_DETECTOR=1` asks for it. For tests and for
-    /// a look at a new library: a switch takes about a microsecond longer.
+    /// a look at a new library: every switch takes longer.
     pub fn detector(mut self, on: bool) -> Self {
         self.detector = Some(on);
         self

@@ -40,7 +40,7 @@ const DEEPEST: usize = 1000;
 /// coroutine which then waits. Set it for the program, or around `run`. And a subscriber runs in the hook, so it must not wait for
 /// anything of Ropewalk's.
 ///
-/// A switch costs some tens of nanoseconds more for each span that the coroutine is in, and a few in none.
+/// A switch takes longer with each span that the coroutine is in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingSpans;
 
