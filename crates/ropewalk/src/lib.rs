@@ -59,8 +59,10 @@ pub mod coroutine;
 pub mod future;
 pub mod generator;
 pub mod io;
+#[cfg(feature = "process")]
 pub mod ipc;
 pub mod net;
+#[cfg(feature = "process")]
 pub mod process;
 pub mod signal;
 pub mod sync;

@@ -23,6 +23,9 @@
 //! | `stack_trace` | from a stack to the names of the calls |
 //! | `task` | what a task is: closure in, result out, handle |
 
+// Ends and states have words for processes, whether or not there are any.
+#![cfg_attr(not(feature = "process"), allow(dead_code))]
+
 pub mod coroutine;
 mod driver;
 pub mod future;
@@ -30,6 +33,7 @@ pub mod generator;
 pub mod hooks;
 mod monitor;
 mod plan;
+#[cfg(feature = "process")]
 pub mod process;
 mod runtime;
 mod scheduler;

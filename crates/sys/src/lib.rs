@@ -28,4 +28,5 @@ pub mod segv;
 pub mod shared_memory;
 pub mod signals;
 pub mod terminal;
+#[cfg(feature = "uring")]
 pub mod uring;

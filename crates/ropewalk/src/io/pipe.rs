@@ -4,15 +4,12 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use ropewalk_ipc::message::{deserialize_descriptor, serialize_descriptor};
-use ropewalk_runtime::process::Stdio;
 use ropewalk_sync::park::Interest::{Read as ForRead, Write as ForWrite};
 use ropewalk_sync::park::{self, Wait, WaitReason, interruptible};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FileType;
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2, readv, write};
 use rustix::pipe::{PipeFlags, pipe_with};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::waitable::Waitable;
 
@@ -230,7 +227,7 @@ impl Write for PipeWriter {
     }
 }
 
-/// What an end is to others: a descriptor, a part of a message to a process, a child's standard input or output.
+/// What an end is to others: a descriptor, a child's standard input or output.
 macro_rules! descriptor_traits {
     ($type:ident) => {
         impl AsFd for $type {
@@ -258,28 +255,9 @@ macro_rules! descriptor_traits {
             }
         }
 
-        impl From<$type> for Stdio {
-            fn from(end: $type) -> Self {
-                OwnedFd::from(end).into()
-            }
-        }
-
         impl From<$type> for std::process::Stdio {
             fn from(end: $type) -> Self {
                 OwnedFd::from(end).into()
-            }
-        }
-
-        /// Inside of what is sent to, or comes from, a [process](crate::process), as the descriptor that it is.
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serialize_descriptor(self.as_fd(), serializer)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserialize_descriptor(deserializer).map(Self::from)
             }
         }
     };

@@ -158,8 +158,7 @@ impl From<Stream> for OwnedFd {
     }
 }
 
-/// What a stream is to others - a reader, a writer, a descriptor, a part of a message to a process - by its field
-/// `stream`.
+/// What a stream is to others - a reader, a writer, a descriptor - by its field `stream`.
 macro_rules! stream_traits {
     ($type:ident) => {
         impl Read for &$type {
@@ -226,19 +225,6 @@ macro_rules! stream_traits {
         impl From<$type> for OwnedFd {
             fn from(stream: $type) -> Self {
                 stream.stream.into()
-            }
-        }
-
-        /// Inside of what is sent to, or comes from, a [process](crate::process), as the descriptor that it is.
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serialize_descriptor(self.as_fd(), serializer)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserialize_descriptor(deserializer).map(Self::from)
             }
         }
     };

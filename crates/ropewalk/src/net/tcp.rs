@@ -6,7 +6,6 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use ropewalk_ipc::message::{deserialize_descriptor, serialize_descriptor};
 use ropewalk_sync::clock;
 use ropewalk_sync::park::Interest::Write as ForWrite;
 use ropewalk_sync::park::{Wait, WaitReason};
@@ -14,7 +13,6 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SocketFlags, SocketType, bind, connect, listen, socket_with, sockopt,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::BACKLOG;
 use super::address::{ToSocketAddrs, each_address};
@@ -378,18 +376,5 @@ impl From<OwnedFd> for TcpListener {
 impl From<TcpListener> for OwnedFd {
     fn from(listener: TcpListener) -> Self {
         listener.socket.into()
-    }
-}
-
-/// Inside of what is sent to, or comes from, a [process](crate::process), as the descriptor that it is.
-impl Serialize for TcpListener {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_descriptor(self.as_fd(), serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for TcpListener {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserialize_descriptor(deserializer).map(Self::from)
     }
 }

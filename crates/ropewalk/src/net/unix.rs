@@ -17,7 +17,6 @@ use std::os::linux::net::SocketAddrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use ropewalk_ipc::message::{deserialize_descriptor, serialize_descriptor};
 use ropewalk_sync::clock;
 use ropewalk_sync::park::{self, Interrupted, Wait, WaitReason};
 use rustix::io::Errno;
@@ -25,7 +24,6 @@ use rustix::net::{
     AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
     socketpair, sockopt,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::BACKLOG;
 use super::listener::Listener;
@@ -360,19 +358,6 @@ impl From<OwnedFd> for UnixListener {
 impl From<UnixListener> for OwnedFd {
     fn from(listener: UnixListener) -> Self {
         listener.socket.into()
-    }
-}
-
-/// Inside of what is sent to, or comes from, a [process](crate::process), as the descriptor that it is.
-impl Serialize for UnixListener {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_descriptor(self.as_fd(), serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for UnixListener {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserialize_descriptor(deserializer).map(Self::from)
     }
 }
 

@@ -145,6 +145,7 @@
 
 mod child;
 mod command;
+mod handed_over;
 
 pub use self::child::{Child, ChildStderr, ChildStdin, ChildStdout};
 pub use self::command::{Command, CommandArgs, CommandEnvs};

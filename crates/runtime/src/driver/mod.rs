@@ -5,6 +5,7 @@
 //! nothing costs none), epoll works everywhere. Which one a runtime uses is probed once when it is built.
 
 mod epoll;
+#[cfg(feature = "uring")]
 mod uring;
 
 use std::fmt;
@@ -15,7 +16,6 @@ use std::time::Duration;
 
 use ropewalk_sys::epoll::{Epoll, Ready};
 use ropewalk_sys::eventfd::EventFd;
-use ropewalk_sys::uring::Ring;
 
 /// How a runtime hears from the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,7 +71,10 @@ pub(crate) fn give_up(worker: u32, error: &io::Error) -> ! {
 /// Opens a driver for the calling thread, which `waker` can wake.
 pub(crate) fn open(kind: DriverKind, waker: &EventFd) -> io::Result<Box<dyn Driver>> {
     Ok(match kind {
+        #[cfg(feature = "uring")]
         DriverKind::Uring => Box::new(uring::UringDriver::new(waker)?),
+        #[cfg(not(feature = "uring"))]
+        DriverKind::Uring => unreachable!("the probe has refused it"),
         DriverKind::Epoll => Box::new(epoll::EpollDriver::new(waker)?),
     })
 }
@@ -117,19 +120,30 @@ pub(crate) fn choose(forced: Option<DriverKind>) -> io::Result<DriverChoice> {
         Some(DriverKind::Epoll) => {
             Ok(DriverChoice { kind: DriverKind::Epoll, reason: Some(format!("{by} asks for epoll")) })
         }
-        forced => match Ring::new() {
-            Ok(_) => Ok(DriverChoice { kind: DriverKind::Uring, reason: None }),
+        forced => match probe_uring() {
+            Ok(()) => Ok(DriverChoice { kind: DriverKind::Uring, reason: None }),
             Err(error) if forced.is_some() => Err(io::Error::new(
                 error.kind(),
-                format!("{by} asks for io_uring, which does not work here: {}", explain(&error)),
+                format!("{by} asks for io_uring, which does not work here: {error}"),
             )),
             Err(error) => {
-                let reason = explain(&error);
+                let reason = error.to_string();
                 report_fallback(&reason);
                 Ok(DriverChoice { kind: DriverKind::Epoll, reason: Some(reason) })
             }
         },
     }
+}
+
+/// Whether this process can have a ring; the error says why not.
+#[cfg(feature = "uring")]
+fn probe_uring() -> io::Result<()> {
+    ropewalk_sys::uring::Ring::new().map(drop).map_err(|error| io::Error::new(error.kind(), explain(&error)))
+}
+
+#[cfg(not(feature = "uring"))]
+fn probe_uring() -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "Ropewalk was built without its feature `uring`"))
 }
 
 fn from_environment() -> io::Result<Option<DriverKind>> {
@@ -150,6 +164,7 @@ fn report_fallback(reason: &str) {
     ONCE.call_once(|| tracing::info!(reason, "io_uring does not work here: epoll is used"));
 }
 
+#[cfg(feature = "uring")]
 fn explain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => format!(
