@@ -76,8 +76,8 @@ pub fn statistics() -> Statistics {
 /// interrupted by a signal for some microseconds, 100 ms are spent on all of them at most, and what C code in it may notice
 /// stands in `docs/soundness.md`. The stacks of [`STACKS_MAX`] tasks are taken at most, those with the lowest numbers.
 ///
-/// It takes a few microseconds for each task with a stack. Names for the calls are found when a stack is shown, and the first
-/// time that takes tens of milliseconds: a coroutine shows a dump in [`blocking`](crate::blocking()), so that its neighbours
+/// It takes a few microseconds for each task with a stack. Names for the calls are found when a stack is shown. The first
+/// time the program's debug information is read for it, which takes seconds where that is hundreds of megabytes: a coroutine shows a dump in [`blocking`](crate::blocking()), so that its neighbours
 /// need not wait.
 ///
 /// # Waits
