@@ -1,6 +1,6 @@
 //! Futures both ways: plain code runs a future, and `async` code awaits a task.
 //!
-//! Ropewalk is no async runtime: nothing in it needs `async`. Where a library has only an `async` face, [`block_on`] runs
+//! Nothing in Ropewalk needs `async`. Where a library has only an `async` face, [`block_on`] runs
 //! its futures in whatever task calls; and where a program lives in an async runtime, a [`JoinHandle`] is a future that
 //! this runtime can await, so that plain blocking code is one `spawn` away.
 //!
@@ -42,6 +42,11 @@
 //! assert_eq!(executor.block_on(length_of_reply()), 5);
 //! # Ok::<(), std::io::Error>(())
 //! ```
+//!
+//! # Time, sockets, and crates that need them
+//! [`sleep`] is for `async` code. A stream for `async` code, and what hyper and its like ask of a runtime, is in the module
+//! `compat`, with the feature of that name; also a bridge for what insists on tokio's runtime, which does what follows
+//! here.
 //!
 //! # Futures that need their own runtime
 //! Wakers may be called from any thread, so a future may be driven by another runtime's timers and sockets while a
@@ -109,4 +114,4 @@
 //!
 //! [`JoinHandle`]: crate::JoinHandle
 
-pub use ropewalk_runtime::future::{block_on, co, spawn_future};
+pub use ropewalk_runtime::future::{Sleep, block_on, co, sleep, sleep_until, spawn_future};

@@ -39,6 +39,7 @@
 //! | block | [`blocking`] |
 //! | keep all CPUs busy | [`thread::Pool`] |
 //! | run futures, or be awaited | [`future`] |
+//! | run hyper, and what else wants an async runtime | `compat`, with the feature of that name |
 //!
 //! # Where a task may wait
 //! Only in functions whose documentation has a section *Waits* (`docs/waits.md` in the repository lists them). Between two of them no other coroutine of the worker
@@ -55,6 +56,8 @@
 //! `docs/soundness.md` in the repository says what holds and what does not, thread-locals first.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "compat")]
+pub mod compat;
 pub mod coroutine;
 pub mod future;
 pub mod generator;
@@ -62,6 +65,8 @@ pub mod io;
 #[cfg(feature = "process")]
 pub mod ipc;
 pub mod net;
+#[cfg(feature = "compat")]
+mod pollable;
 #[cfg(feature = "process")]
 pub mod process;
 pub mod signal;

@@ -2,8 +2,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+#[cfg(feature = "compat")]
+use std::task::{Context, Poll};
 
+#[cfg(feature = "compat")]
+use ropewalk_sync::park;
 use ropewalk_sync::park::{Interest, Wait};
+#[cfg(feature = "compat")]
+use ropewalk_sync::source::Place;
 use ropewalk_sync::source::Source;
 
 /// What a task can wait for.
@@ -23,6 +29,30 @@ impl Waitable {
         operation: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
         self.source.attempt(self.as_fd(), interest, wait, operation)
+    }
+
+    /// As [`Source::poll_attempt`].
+    #[cfg(feature = "compat")]
+    pub(crate) fn poll_attempt<R>(
+        &self,
+        place: &mut Place,
+        context: &mut Context<'_>,
+        operation: impl FnMut() -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.source.poll_attempt(place, context, || self.watch(), operation)
+    }
+
+    /// Has a driver watch it, if none does so yet. A thread has none of its own: there a coroutine is asked, once for each
+    /// descriptor, and its worker wakes whoever polls in the thread from then on.
+    #[cfg(feature = "compat")]
+    fn watch(&self) -> io::Result<()> {
+        let watch = || self.source.watch(self.as_fd());
+        match watch() {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported && !park::is_coroutine() => {
+                ropewalk_runtime::scope(|s| s.spawn(watch).join())?
+            }
+            watched => watched,
+        }
     }
 
     /// A duplicate, with a waiting half of its own.

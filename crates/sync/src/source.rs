@@ -5,13 +5,21 @@
 //! caller reads the count **before** it tries its system call, and waits only if the count is still the same, which is
 //! looked at under the lock of the list that the driver takes to wake ([`Readiness`], SYNC: readiness.tick). Nobody
 //! consumes an edge: all who wait in that direction wake and try again.
+//!
+//! # Who cannot wait
+//! A future that is polled must not wait where it is. It leaves a waker in the same list, under the same lock and after the
+//! same look at the count ([`Source::poll_ready`]), and returns. Each such future has a [`Place`] of its own, so several
+//! may poll one direction, and one that is dropped takes its waker along.
 
 use std::fmt;
 use std::io;
+use std::mem;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
 
-use Ordering::{Acquire, Release};
+use Ordering::{Acquire, Relaxed, Release};
 use ropewalk_sys::poll::Interest;
 
 use crate::park::{self, Interrupt, Registration, Wait, Watched};
@@ -22,7 +30,7 @@ use crate::wait_list::WaitList;
 #[derive(Default)]
 pub struct Readiness {
     ticks: [AtomicU32; 2],
-    waiters: [WaitList<()>; 2],
+    waiters: [WaitList<Wakers>; 2],
     registration: Registration,
 }
 
@@ -37,7 +45,11 @@ impl Watched for Readiness {
     fn signal(&self, interest: Interest) {
         // SYNC: readiness.tick
         self.ticks[index(interest)].fetch_add(1, Release);
-        self.waiters[index(interest)].notify_all();
+        let list = &self.waiters[index(interest)];
+        let mut guard = list.lock();
+        let wakers = mem::take(&mut *guard);
+        list.notify_all_after(guard);
+        wakers.wake();
     }
 
     fn registration(&self) -> &Registration {
@@ -48,6 +60,77 @@ impl Watched for Readiness {
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Readiness").field("ticks", &self.ticks).finish_non_exhaustive()
+    }
+}
+
+/// The wakers of futures that poll one direction, by the numbers of their places. Nearly always there is one at most, and
+/// that is kept without an allocation.
+#[derive(Default)]
+struct Wakers {
+    first: Option<(u64, Waker)>,
+    others: Vec<(u64, Waker)>,
+}
+
+impl Wakers {
+    /// Puts a waker there. Gives the one that had the place, which is to be dropped without the lock, as all wakers are.
+    fn put(&mut self, number: u64, waker: Waker) -> Option<Waker> {
+        let before = self.remove(number);
+        if self.first.is_none() {
+            self.first = Some((number, waker));
+        } else {
+            self.others.push((number, waker));
+        }
+        before
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Waker> {
+        if let Some((_, waker)) = self.first.take_if(|(place, _)| *place == number) {
+            return Some(waker);
+        }
+        let at = self.others.iter().position(|(place, _)| *place == number)?;
+        Some(self.others.swap_remove(at).1)
+    }
+
+    fn wake(self) {
+        self.first.into_iter().chain(self.others).for_each(|(_, waker)| waker.wake());
+    }
+}
+
+/// The place of one future among those who poll a descriptor in one direction. Its waker is there from a poll that found
+/// nothing until the next edge, or until the place is dropped.
+pub struct Place {
+    interest: Interest,
+    number: u64,
+    /// Where it has left a waker at some time.
+    readiness: Option<Arc<Readiness>>,
+}
+
+impl Place {
+    /// One that holds no waker yet.
+    #[must_use]
+    pub fn new(interest: Interest) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { interest, number: NEXT.fetch_add(1, Relaxed), readiness: None }
+    }
+
+    /// Takes the waker out, if it is there.
+    fn leave(&mut self) {
+        if let Some(readiness) = self.readiness.take() {
+            let waker = readiness.waiters[index(self.interest)].lock().remove(self.number);
+            drop(waker);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").field("interest", &self.interest).finish_non_exhaustive()
     }
 }
 
@@ -125,9 +208,8 @@ impl Source {
         if !park::is_coroutine() {
             return park::poll(fd, interest, wait);
         }
+        self.watch(fd)?;
         let readiness = self.readiness();
-        let watched: Arc<dyn Watched> = readiness.clone();
-        park::watch(fd, &watched)?;
         let list = &readiness.waiters[index(interest)];
         let guard = list.lock();
         // SYNC: readiness.tick
@@ -135,5 +217,64 @@ impl Source {
             return Ok(Ok(()));
         }
         Ok(list.wait(guard, wait).map(drop))
+    }
+
+    /// As [`attempt`](Self::attempt), for a future: where that waits, this leaves the waker of `context` in `place`.
+    /// `watch` sees to it that a driver [watches](Self::watch) the descriptor.
+    ///
+    /// # Errors
+    /// What `operation` and `watch` give.
+    pub fn poll_attempt<R>(
+        &self,
+        place: &mut Place,
+        context: &mut Context<'_>,
+        mut watch: impl FnMut() -> io::Result<()>,
+        mut operation: impl FnMut() -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        std::task::ready!(park::poll_spend(context));
+        loop {
+            let seen = self.tick(place.interest);
+            match operation() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => return Poll::Ready(result),
+            }
+            watch()?;
+            if self.poll_ready(place, seen, context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Leaves the waker of `context` in `place`, to be woken by the next edge, after a try that found nothing when the
+    /// count of edges was `seen`. Ready if there has been an edge since. Whoever calls sees to it that the descriptor
+    /// [is watched](Self::watch).
+    pub fn poll_ready(&self, place: &mut Place, seen: u32, context: &Context<'_>) -> Poll<()> {
+        let readiness = self.readiness();
+        if place.readiness.as_ref().is_none_or(|left| !Arc::ptr_eq(left, readiness)) {
+            place.leave();
+            place.readiness = Some(readiness.clone());
+        }
+        // Cloned and dropped without the lock: what that does is the executor's affair.
+        let waker = context.waker().clone();
+        let mut guard = readiness.waiters[index(place.interest)].lock();
+        // SYNC: readiness.tick
+        if self.tick(place.interest) != seen {
+            return Poll::Ready(());
+        }
+        let before = guard.put(place.number, waker);
+        drop(guard);
+        drop(before);
+        Poll::Pending
+    }
+
+    /// Has the driver of the calling coroutine's worker report edges of `fd`, if none does so yet. A driver that begins to
+    /// watch reports the state that it finds.
+    ///
+    /// # Errors
+    /// What the driver says; [`Unsupported`](io::ErrorKind::Unsupported) in a thread, if no driver watches it yet.
+    pub fn watch(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let watched: Arc<dyn Watched> = self.readiness().clone();
+        park::watch(fd, &watched)
     }
 }

@@ -89,9 +89,10 @@ fn code_span(text: &str) -> Option<String> {
 }
 
 /// Where the tests are that a row may name by a short word: the word, and the folder or file of the test binary.
-const SUITES: [(&str, &str); 8] = [
+const SUITES: [(&str, &str); 9] = [
     ("suite", "crates/ropewalk/tests/suite"),
     ("conformance", "crates/ropewalk/tests/conformance"),
+    ("compat", "crates/ropewalk/tests/compat"),
     ("sync", "crates/sync/tests/suite"),
     ("loom", "crates/sync/tests/loom"),
     ("compare", "crates/cli/tests/compare"),

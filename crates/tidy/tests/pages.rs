@@ -122,14 +122,14 @@ fn what_the_rows_point_at_is_there() {
     assert_none(&complaints);
 }
 
-/// What a page names in the form of a test, `module::a_function_of_three_words` or `loom a_function`, and is none.
+/// What a page names in the form of a test, `module::a_function_of_three_words`, `loom a_function` or `compat a_function`, and is none.
 fn tests_not_there(path: &str) -> Vec<String> {
     let spans = Shape::of(&read(path)).spans;
     let missing = spans.iter().filter(|span| {
-        let text = match span.strip_prefix("loom ") {
-            Some(_) => span.to_string(),
-            None if is_test_name(span) => format!("suite {span}"),
-            None => return false,
+        let text = match span.split_once(' ') {
+            Some(("loom" | "compat", _)) => span.to_string(),
+            _ if is_test_name(span) => format!("suite {span}"),
+            _ => return false,
         };
         !Pointer::parse(&text).is_some_and(|pointer| is_there(&pointer))
     });

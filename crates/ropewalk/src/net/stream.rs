@@ -4,13 +4,19 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+#[cfg(feature = "compat")]
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ropewalk_sync::clock;
 use ropewalk_sync::park::Interest::{Read as ForRead, Write as ForWrite};
 use ropewalk_sync::park::{self, Wait, WaitReason, interruptible};
+#[cfg(feature = "compat")]
+use ropewalk_sync::source::Place;
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 
+#[cfg(feature = "compat")]
+use crate::pollable::Polled;
 use crate::waitable::Waitable;
 
 /// A time limit in nanoseconds, 0 for none; shared by reference, so in an atomic.
@@ -126,17 +132,50 @@ impl Stream {
     }
 
     pub(super) fn send(&self, buffer: &[u8]) -> io::Result<usize> {
-        self.socket.attempt(ForWrite, &self.write_limit.wait(WaitReason::SocketWrite), || {
-            Ok(send(&self.socket, buffer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
-        })
+        self.send_vectored(&[IoSlice::new(buffer)])
     }
 
     pub(super) fn send_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.attempt(ForWrite, &self.write_limit.wait(WaitReason::SocketWrite), || {
-            let mut control = rustix::net::SendAncillaryBuffer::default();
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            Ok(rustix::net::sendmsg(&self.socket, buffers, &mut control, flags)?)
+        let wait = self.write_limit.wait(WaitReason::SocketWrite);
+        self.socket.attempt(ForWrite, &wait, || self.try_send(buffers))
+    }
+
+    /// Sends what can be sent at once.
+    fn try_send(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        if let [buffer] = buffers {
+            return Ok(send(&self.socket, buffer, flags)?);
+        }
+        let mut control = rustix::net::SendAncillaryBuffer::default();
+        Ok(rustix::net::sendmsg(&self.socket, buffers, &mut control, flags)?)
+    }
+}
+
+#[cfg(feature = "compat")]
+impl Polled for Stream {
+    fn poll_read(
+        &self,
+        place: &mut Place,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.socket.poll_attempt(place, context, || {
+            let (length, _) = recv(&self.socket, &mut *buffer, RecvFlags::DONTWAIT)?;
+            Ok(length)
         })
+    }
+
+    fn poll_write(
+        &self,
+        place: &mut Place,
+        context: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.socket.poll_attempt(place, context, || self.try_send(buffers))
+    }
+
+    fn close(&self, how: Shutdown) -> io::Result<()> {
+        self.shutdown(how)
     }
 }
 
@@ -225,6 +264,31 @@ macro_rules! stream_traits {
         impl From<$type> for OwnedFd {
             fn from(stream: $type) -> Self {
                 stream.stream.into()
+            }
+        }
+
+        #[cfg(feature = "compat")]
+        impl crate::pollable::Polled for $type {
+            fn poll_read(
+                &self,
+                place: &mut ropewalk_sync::source::Place,
+                context: &mut std::task::Context<'_>,
+                buffer: &mut [u8],
+            ) -> std::task::Poll<io::Result<usize>> {
+                self.stream.poll_read(place, context, buffer)
+            }
+
+            fn poll_write(
+                &self,
+                place: &mut ropewalk_sync::source::Place,
+                context: &mut std::task::Context<'_>,
+                buffers: &[IoSlice<'_>],
+            ) -> std::task::Poll<io::Result<usize>> {
+                self.stream.poll_write(place, context, buffers)
+            }
+
+            fn close(&self, how: std::net::Shutdown) -> io::Result<()> {
+                self.stream.shutdown(how)
             }
         }
     };

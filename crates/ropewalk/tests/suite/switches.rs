@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use ropewalk::channel::{Select, bounded, never, unbounded};
-use ropewalk::future::{co, spawn_future};
+use ropewalk::future::{co, sleep, sleep_until, spawn_future};
 use ropewalk::generator::Generator;
 use ropewalk::hooks::SwitchHook;
 use ropewalk::inspect::State;
@@ -635,6 +635,8 @@ const TASKS: &[(&str, Prepare)] = &[
         let steps = Generator::new(move |yielder| yielder.yield_(step()).is_some());
         Box::new(move || drop(co(steps)))
     }),
+    ("future::sleep", || Box::new(|| ignore(sleep(LONG)))),
+    ("future::sleep_until", || Box::new(|| ignore(sleep_until(Instant::now())))),
     ("future::spawn_future", || Box::new(|| drop(spawn_future(async {})))),
     ("JoinHandle::cancel", || {
         let task = sleeper();

@@ -1,17 +1,22 @@
 //! Futures both ways: see the module of the same name in the crate `ropewalk`.
 
 mod co;
+mod sleep;
 
 use std::panic::Location;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ropewalk_sync::park::{self, Unparker, Wait, WaitReason};
+use ropewalk_sync::park::{self, Interrupt, Unparker, Wait, WaitReason};
 
 use crate::coroutine;
 use crate::task::join::JoinHandle;
 
+use self::sleep::Deadlines;
+
 pub use self::co::co;
+pub use self::sleep::{Sleep, sleep, sleep_until};
 
 /// Runs a future to its end, and gives its output. A coroutine gives its worker to others while the future is pending; a
 /// thread sleeps.
@@ -51,17 +56,29 @@ fn drive<F: Future>(future: F, began: &'static Location<'static>) -> F::Output {
     let waker = Unparker::current().into_waker();
     let mut context = Context::from_waker(&waker);
     let wait = Wait::new(WaitReason::Future).object(&*future);
-    let mut poll = || park::no_suspend_at(began, || future.as_mut().poll(&mut context));
+    let mut deadlines: Option<Arc<Deadlines>> = None;
+    let mut poll = |deadlines: &mut _| {
+        park::no_suspend_at(began, || Deadlines::during(deadlines, || future.as_mut().poll(&mut context)))
+    };
     loop {
-        if let Poll::Ready(output) = poll() {
+        if let Some(deadlines) = &deadlines {
+            Deadlines::wake_due(deadlines, &waker);
+        }
+        if let Poll::Ready(output) = poll(&mut deadlines) {
             return output;
         }
-        if let Err(interrupt) = park::park_or_yield(&wait) {
-            // The result wins: what woke the task may have been both.
-            if let Poll::Ready(output) = poll() {
-                return output;
+        let next = deadlines.as_deref().and_then(Deadlines::next);
+        match park::park_or_yield(&wait.until(next)) {
+            Ok(()) => {}
+            // A loop of sleeps that are over at once must not hog its worker: who is woken gives others a turn.
+            Err(Interrupt::TimedOut) => waker.wake_by_ref(),
+            Err(interrupt) => {
+                // The result wins: what woke the task may have been both.
+                if let Poll::Ready(output) = poll(&mut deadlines) {
+                    return output;
+                }
+                let _ = interrupt.deliver();
             }
-            let _ = interrupt.deliver();
         }
     }
 }

@@ -31,7 +31,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::primitive::AtomicU32;
@@ -88,10 +88,10 @@ pub unsafe trait Park: Send + Sync {
     /// The task as what futures wake: [`waker_of`] this very type.
     fn into_waker(self: Arc<Self>) -> Waker;
 
-    /// Coroutines: arranges that `source` is signalled when `fd` becomes ready.
+    /// Arranges that `source` is signalled when `fd` becomes ready.
     ///
     /// # Errors
-    /// What the driver says.
+    /// What the driver says; in a thread, which has none, if no driver watches it already.
     fn watch(&self, fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<()>;
 
     /// Threads: waits for `fd` in the caller's own system call, until ready, notified, or the deadline.
@@ -294,6 +294,8 @@ crate::primitive::thread_local! {
 }
 
 const UNLIMITED: u32 = u32::MAX;
+/// What a future may do that has returned pending for want of a budget, if who polls it has no budget to give.
+const POLL_BUDGET: u32 = 128;
 
 /// Calls `f` with the task that runs on this thread. A thread that nobody spawned here becomes one at its first wait.
 pub(crate) fn with_current<R>(f: impl FnOnce(&(dyn Park + 'static)) -> R) -> R {
@@ -368,6 +370,22 @@ pub fn spend() {
         }
         left => BUDGET.with(|budget| budget.set(left - 1)),
     }
+}
+
+/// As [`spend`], for a future, which must not wait where it is: when the budget is used up it is woken, and to return pending,
+/// so that who polls it can let others run. It may go on when it is polled again, by whomever.
+#[inline]
+pub fn poll_spend(context: &Context<'_>) -> Poll<()> {
+    match BUDGET.with(Cell::get) {
+        UNLIMITED => {}
+        0 => {
+            BUDGET.with(|budget| budget.set(POLL_BUDGET));
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        left => BUDGET.with(|budget| budget.set(left - 1)),
+    }
+    Poll::Ready(())
 }
 
 /// Lets the other tasks of this worker, or the other threads of this CPU, run.
@@ -457,7 +475,7 @@ pub fn is_coroutine() -> bool {
     with_existing(|waiter| waiter.is_some_and(Waiter::is_coroutine))
 }
 
-/// Has the driver of the calling coroutine's worker signal `source` when `fd` becomes ready.
+/// Has the driver of the calling coroutine's worker signal `source` when `fd` becomes ready, if none does so yet.
 pub(crate) fn watch(fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<()> {
     // Else the copy would have its parent's driver watch.
     original::expect_original(WaitReason::Idle);

@@ -74,8 +74,9 @@ unsafe impl Park for ThreadParker {
         unsafe { waker_of(self) }
     }
 
-    fn watch(&self, _fd: BorrowedFd<'_>, _source: &Arc<dyn Watched>) -> io::Result<()> {
-        unreachable!("a thread waits in a system call of its own")
+    fn watch(&self, _fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<()> {
+        // A thread waits in a system call of its own; this is for futures, which cannot.
+        source.registration().ensure(|| Err(io::ErrorKind::Unsupported.into()))
     }
 
     fn poll(&self, fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {

@@ -3,12 +3,13 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::task::Context;
 
 use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use loom::thread;
 
-use ropewalk_sync::park::{Interest, Watched};
-use ropewalk_sync::source::Source;
+use ropewalk_sync::park::{self, Interest, Unparker, Watched};
+use ropewalk_sync::source::{Place, Source};
 
 use crate::support::{Suspendable, model, wait};
 
@@ -63,5 +64,47 @@ fn wakes_all_who_wait_for_the_edge() {
         read(&source, &ready);
         reader.join().unwrap();
         driver.join().unwrap();
+    });
+}
+
+/// A future polls while the descriptor becomes ready: it finds that, or is woken; also beside another one that is dropped.
+#[test]
+fn a_poll_loses_no_edge() {
+    model(|| {
+        Suspendable::run(|| {
+            let source = Source::default();
+            let readiness = source.readiness().clone();
+            let ready = Arc::new(AtomicBool::new(false));
+            let becomes_ready = ready.clone();
+            let driver = thread::spawn(move || {
+                becomes_ready.store(true, Relaxed);
+                readiness.signal(Interest::Read);
+            });
+            let waker = Unparker::current().into_waker();
+            let mut context = Context::from_waker(&waker);
+            let mut tries = 0;
+            let mut attempt = |place: &mut Place| {
+                source.poll_attempt(
+                    place,
+                    &mut context,
+                    || Ok(()),
+                    || {
+                        tries += 1;
+                        if ready.load(Relaxed) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+                    },
+                )
+            };
+            let mut other = Place::new(Interest::Read);
+            let _ = attempt(&mut other);
+            let mut place = Place::new(Interest::Read);
+            let mut pending = attempt(&mut place).is_pending();
+            drop(other);
+            while pending {
+                park::park(&wait()).expect("nobody interrupts it");
+                pending = attempt(&mut place).is_pending();
+            }
+            assert!(tries <= 5, "{tries}");
+            driver.join().unwrap();
+        });
     });
 }

@@ -4,6 +4,7 @@ mod co;
 mod executors;
 mod handles;
 mod running;
+mod sleep;
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};

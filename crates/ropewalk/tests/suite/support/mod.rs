@@ -1,5 +1,6 @@
 //! What the tests share: plans, watchdogs, child processes, and ways to wait without sleeping.
 
+pub(crate) mod apart;
 pub(crate) mod asleep;
 pub(crate) mod child;
 pub(crate) mod net;
