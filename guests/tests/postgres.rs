@@ -5,26 +5,53 @@
 mod postgres;
 
 use std::io::{ErrorKind, Read, Write};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use postgres::{Client, Error, Teller, crowd, open_accounts};
 use ropewalk::net::{TcpStream, UnixStream};
-use ropewalk::sync::Barrier;
+use ropewalk::sync::{Barrier, Mutex};
 use ropewalk::{coroutine, scope, timeout};
 use ropewalk_guests::servers::Postgres;
 use ropewalk_guests::watchdog::guarded;
 
-/// Runs `body` with a server, or not at all where there is none.
-fn with_server(max_connections: usize, body: impl FnOnce(&Postgres)) {
-    guarded(|| Postgres::start(max_connections).as_ref().map(body));
+/// How many pay at the same time.
+const PAYERS: i64 = 200;
+
+/// The server that the tests of this program share: to start one takes seconds.
+static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+
+/// A database of a test's own.
+struct Database {
+    server: Arc<Postgres>,
+    name: &'static str,
 }
 
-fn by_tcp(server: &Postgres) -> Result<Client<TcpStream>, Error> {
-    Client::connect(TcpStream::connect(server.address())?, "postgres", "postgres", Postgres::PASSWORD)
+impl Database {
+    fn by_tcp(&self) -> Result<Client<TcpStream>, Error> {
+        let stream = TcpStream::connect(self.server.address())?;
+        Client::connect(stream, "postgres", self.name, Postgres::PASSWORD)
+    }
+
+    fn by_socket(&self) -> Result<Client<UnixStream>, Error> {
+        Client::connect(UnixStream::connect(self.server.socket())?, "postgres", self.name, "")
+    }
 }
 
-fn by_socket(server: &Postgres) -> Result<Client<UnixStream>, Error> {
-    Client::connect(UnixStream::connect(server.socket())?, "postgres", "postgres", "")
+/// Runs `body` with a database of this name, or not at all where there is no server.
+fn with_database(name: &'static str, body: impl FnOnce(&Database)) {
+    guarded(|| {
+        let mut shared = SHARED.lock().unwrap();
+        let running = shared.upgrade().or_else(|| Postgres::start(PAYERS as usize + 30).map(Arc::new));
+        let Some(server) = running else { return };
+        *shared = Arc::downgrade(&server);
+        drop(shared);
+        let stream = UnixStream::connect(server.socket()).unwrap();
+        let mut maker = Client::connect(stream, "postgres", "postgres", "").unwrap();
+        maker.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+        maker.close().unwrap();
+        body(&Database { server, name });
+    });
 }
 
 fn sum_of_accounts<S: Read + Write>(client: &mut Client<S>) -> i64 {
@@ -34,9 +61,8 @@ fn sum_of_accounts<S: Read + Write>(client: &mut Client<S>) -> i64 {
 
 #[test]
 fn two_hundred_coroutines_pay_each_other_and_the_books_are_balanced() {
-    const PAYERS: i64 = 200;
-    with_server(PAYERS as usize + 10, |server| {
-        let mut first = by_tcp(server).unwrap();
+    with_database("payers", |database| {
+        let mut first = database.by_tcp().unwrap();
         open_accounts(&mut first, PAYERS).unwrap();
         let all_are_connected = Barrier::new(PAYERS as usize);
         scope(|s| {
@@ -45,9 +71,9 @@ fn two_hundred_coroutines_pay_each_other_and_the_books_are_balanced() {
                 s.spawn(move || {
                     // Most without a password: its thousands of hashes are slow in a debug build.
                     if me % 10 == 0 {
-                        payments(by_tcp(server).unwrap(), me, PAYERS, all_are_connected);
+                        payments(database.by_tcp().unwrap(), me, PAYERS, all_are_connected);
                     } else {
-                        payments(by_socket(server).unwrap(), me, PAYERS, all_are_connected);
+                        payments(database.by_socket().unwrap(), me, PAYERS, all_are_connected);
                     }
                 });
             }
@@ -72,15 +98,15 @@ fn payments<S: Read + Write>(client: Client<S>, me: i64, all: i64, all_are_conne
 
 #[test]
 fn the_examples_crowd_keeps_what_it_has() {
-    with_server(30, |server| {
-        assert_eq!(crowd(20, || by_socket(server)).unwrap(), 20_000);
+    with_database("crowd", |database| {
+        assert_eq!(crowd(20, || database.by_socket()).unwrap(), 20_000);
     });
 }
 
 #[test]
 fn values_travel_in_both_directions_with_their_types() {
-    with_server(10, |server| {
-        let mut client = by_socket(server).unwrap();
+    with_database("travellers", |database| {
+        let mut client = database.by_socket().unwrap();
         let statement = client
             .prepare("SELECT $1::bigint, $2::text, $3::float8, $4::bool, $5::bytea, NULL::int, $6::text[]")
             .unwrap();
@@ -122,13 +148,13 @@ fn what_the_server_refuses_is_an_error_with_its_code_and_the_connection_goes_on(
             Ok(_) => panic!("it was not refused"),
         }
     }
-    with_server(10, |server| {
-        let stream = TcpStream::connect(server.address()).unwrap();
+    with_database("refusals", |database| {
+        let stream = TcpStream::connect(database.server.address()).unwrap();
         assert_eq!(code(Client::connect(stream, "postgres", "postgres", "wrong")), "28P01");
-        let stream = TcpStream::connect(server.address()).unwrap();
+        let stream = TcpStream::connect(database.server.address()).unwrap();
         assert_eq!(code(Client::connect(stream, "postgres", "nowhere", Postgres::PASSWORD)), "3D000");
 
-        let mut client = by_socket(server).unwrap();
+        let mut client = database.by_socket().unwrap();
         assert_eq!(code(client.batch_execute("SELEKT 1")), "42601");
         assert_eq!(code(client.prepare("SELECT * FROM nothing")), "42P01");
         open_accounts(&mut client, 2).unwrap();
@@ -145,17 +171,17 @@ fn what_the_server_refuses_is_an_error_with_its_code_and_the_connection_goes_on(
 
 #[test]
 fn a_task_that_is_cut_off_leaves_nothing_half_done() {
-    with_server(10, |server| {
-        let mut client = by_socket(server).unwrap();
+    with_database("cut_off", |database| {
+        let mut client = database.by_socket().unwrap();
         open_accounts(&mut client, 2).unwrap();
         let take = "UPDATE accounts SET balance = balance - 10 WHERE id = 0";
 
         // In the middle of a transaction: its client is dropped on the way.
         let (taken, is_taken) = ropewalk::channel::bounded(1);
-        let socket = server.socket();
+        let socket = database.server.socket();
         let payer = coroutine::spawn(move || {
             let stream = UnixStream::connect(socket)?;
-            let mut client = Client::connect(stream, "postgres", "postgres", "")?;
+            let mut client = Client::connect(stream, "postgres", "cut_off", "")?;
             client.transaction(|client| {
                 client.batch_execute(take)?;
                 taken.send(()).expect("somebody hears it");
