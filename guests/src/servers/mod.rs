@@ -29,9 +29,13 @@ pub fn free_address() -> io::Result<SocketAddr> {
 /// # Errors
 /// It has ended instead.
 pub fn wait_until_it_listens(address: SocketAddr, server: &mut Child) -> io::Result<()> {
-    while TcpStream::connect(address).is_err() {
+    wait_until(server, || Ok(TcpStream::connect(address).is_ok()))
+}
+
+fn wait_until(server: &mut Child, mut is_ready: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+    while !is_ready()? {
         if let Some(status) = server.try_wait()? {
-            return Err(io::Error::other(format!("the server ended instead of listening: {status}")));
+            return Err(io::Error::other(format!("the server ended before it was ready: {status}")));
         }
         ropewalk::coroutine::sleep(PAUSE);
     }

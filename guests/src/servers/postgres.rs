@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ropewalk::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
-use super::{free_address, wait_until_it_listens};
+use super::{free_address, wait_until};
 
 /// `nobody`: PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65534;
@@ -50,7 +50,13 @@ impl Postgres {
             }
         }
         let made = as_somebody(&programs.join("initdb"), directory.path())
-            .args(["--pgdata=data", "--username=postgres", "--pwfile=password", "--no-sync"])
+            .args([
+                "--pgdata=data",
+                "--username=postgres",
+                "--pwfile=password",
+                "--no-sync",
+                "--wal-segsize=1",
+            ])
             .args(["--encoding=UTF8", "--locale=C", "--auth-local=trust", "--auth-host=scram-sha-256"])
             .output()?;
         if !made.status.success() {
@@ -59,12 +65,19 @@ impl Postgres {
         let address = free_address()?;
         let mut server = as_somebody(&programs.join("postgres"), directory.path());
         server.args(["-D", "data", "-h", "127.0.0.1", "-p", &address.port().to_string(), "-k", "."]);
-        for setting in ["fsync=off", "shared_buffers=32MB", "dynamic_shared_memory_type=mmap"] {
+        let others = ["fsync=off", "shared_buffers=32MB", "dynamic_shared_memory_type=mmap"];
+        // Else it does not look whether a client that waits is still there.
+        for setting in others.into_iter().chain(["client_connection_check_interval=50ms"]) {
             server.args(["-c", setting]);
         }
         server.args(["-c", &format!("max_connections={max_connections}")]);
         let mut server = server.stdout(Stdio::null()).stderr(Stdio::null()).die_with_parent(true).spawn()?;
-        wait_until_it_listens(address, &mut server)?;
+        wait_until(&mut server, || {
+            // It takes connections before it answers them.
+            let mut ready = as_somebody(&programs.join("pg_isready"), directory.path());
+            ready.args(["--quiet", "--host=127.0.0.1", "--port", &address.port().to_string()]);
+            Ok(ready.status()?.success())
+        })?;
         Ok(Self { server, address, programs, directory })
     }
 
