@@ -12,8 +12,12 @@ use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::{Duration, Instant};
 
+use ropewalk_sync::clock;
+use ropewalk_sync::park::{self, Wait, WaitReason};
 pub use ropewalk_sys::shared_memory::Word;
 use ropewalk_sys::shared_memory::{SealedMemory, Words};
 use serde::de::Error as _;
@@ -70,6 +74,126 @@ impl<T: Word> Segment<T> {
     fn map(memory: SealedMemory) -> io::Result<Self> {
         let words = Words::map(&memory)?;
         Ok(Self { shared: Arc::new(Shared { memory, words }) })
+    }
+}
+
+/// Waiting for a word, as C++'s `std::atomic::wait` does it.
+impl Segment<AtomicU32> {
+    /// Waits while the word holds `old`, and returns what it holds then. It is for whoever changes the word to say so
+    /// afterwards, with [`notify_one`](Self::notify_one) or [`notify_all`](Self::notify_all), from whatever task of whatever
+    /// process. A change that is undone before the waiter has looked may go unseen: count, where that matters.
+    ///
+    /// What a process wrote before it changed the word with [`Release`](std::sync::atomic::Ordering::Release) is visible afterwards.
+    ///
+    /// If the process that was to change the word dies, nobody does: where that can happen, wait with a limit, or take a lock
+    /// or a semaphore, which notice.
+    ///
+    /// # Panics
+    /// If there is no word `index`.
+    ///
+    /// # Waits
+    /// Until the word holds something else. A thread sleeps on the word itself (futex(2)); for coroutines another thread does,
+    /// one for up to 127 of them.
+    ///
+    /// # Cancellation
+    /// Unwinds a cancelled task.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering::Release};
+    /// use ropewalk_ipc::segment::Segment;
+    ///
+    /// let words = Segment::<AtomicU32>::new(1)?;
+    /// std::thread::scope(|s| {
+    ///     s.spawn(|| {
+    ///         words[0].store(7, Release);
+    ///         words.notify_all(0);
+    ///     });
+    ///     assert_eq!(words.wait(0, 0), 7);
+    /// });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn wait(&self, index: usize, old: u32) -> u32 {
+        loop {
+            // Without a deadline the interruptions that remain are those of a task that cannot unwind: it goes on waiting.
+            if let Some(new) = self.wait_until(index, old, None) {
+                return new;
+            }
+        }
+    }
+
+    /// As [`wait`](Self::wait), for at most `limit`: then `None`.
+    ///
+    /// # Panics
+    /// If there is no word `index`.
+    ///
+    /// # Waits
+    /// Until the word holds something else, or the limit has passed.
+    ///
+    /// # Cancellation
+    /// Unwinds a cancelled task.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::atomic::AtomicU32;
+    /// use std::time::Duration;
+    /// use ropewalk_ipc::segment::Segment;
+    ///
+    /// let words = Segment::<AtomicU32>::new(1)?;
+    /// assert_eq!(words.wait_timeout(0, 0, Duration::from_millis(1)), None);
+    /// assert_eq!(words.wait_timeout(0, 1, Duration::from_millis(1)), Some(0));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn wait_timeout(&self, index: usize, old: u32, limit: Duration) -> Option<u32> {
+        self.wait_until(index, old, clock::after(limit))
+    }
+
+    #[track_caller]
+    fn wait_until(&self, index: usize, old: u32, deadline: Option<Instant>) -> Option<u32> {
+        let word = &self[index];
+        let wait = Wait::new(WaitReason::SharedWord).object(word).until(deadline);
+        park::spend();
+        loop {
+            // The user's Release store is the other end.
+            let value = word.load(Acquire);
+            if value != old {
+                return Some(value);
+            }
+            if let Err(interrupt) = park::wait_word(word, old, &wait) {
+                let value = word.load(Acquire);
+                if value != old {
+                    return Some(value);
+                }
+                // What has woken this one, if anything did, was perhaps meant for one of several.
+                park::wake_word(word, 1);
+                let _ = interrupt.deliver();
+                return None;
+            }
+        }
+    }
+
+    /// Wakes one of those who wait for the word, which was changed before. Never waits.
+    ///
+    /// # Panics
+    /// If there is no word `index`.
+    ///
+    /// # Examples
+    /// See [`wait`](Self::wait).
+    pub fn notify_one(&self, index: usize) {
+        park::wake_word(&self[index], 1);
+    }
+
+    /// Wakes all who wait for the word, which was changed before. Never waits.
+    ///
+    /// # Panics
+    /// If there is no word `index`.
+    ///
+    /// # Examples
+    /// See [`wait`](Self::wait).
+    pub fn notify_all(&self, index: usize) {
+        park::wake_word(&self[index], i32::MAX as u32);
     }
 }
 

@@ -22,7 +22,21 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! To wait for a word that another process is to write there is nothing here yet: send a message, or hand over the end of
-//! a pipe.
+//! For a word of four bytes that another process is to change a task can wait, whichever plan runs it:
+//!
+//! ```
+//! use std::sync::atomic::{AtomicU32, Ordering::Release};
+//! use ropewalk::ipc::Segment;
+//! use ropewalk::process;
+//!
+//! let words = Segment::<AtomicU32>::new(1)?;
+//! let answer = |words: Segment<AtomicU32>| {
+//!     words[0].store(42, Release);
+//!     words.notify_all(0);
+//! };
+//! process::spawn(answer, words.clone())?;
+//! assert_eq!(words.wait(0, 0), 42); // while it holds 0
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 pub use ropewalk_ipc::segment::{Segment, Word};

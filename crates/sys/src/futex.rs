@@ -1,4 +1,5 @@
-//! Sleeping on a word of memory: `futex(2)`, private to the process.
+//! Sleeping on a word of memory: `futex(2)`. What one process has for itself is slept on by [`wait`]; for a word that
+//! several processes have, see `interruptible`.
 
 use std::sync::atomic::AtomicU32;
 use std::time::Instant;
@@ -30,4 +31,16 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) {
 pub fn wake(word: &AtomicU32, count: u32) {
     // The kernel looks only at the address, so a word that was freed meanwhile gives at worst a spurious wake-up.
     let _ = futex::wake(word, futex::Flags::PRIVATE, count);
+}
+
+/// Wakes at most `count` sleepers of `word`, of whatever process, in whatever mapping of the same memory.
+pub fn wake_shared(word: &AtomicU32, count: u32) {
+    // The only errors are those of an address that is no word's.
+    let _ = futex::wake(word, futex::Flags::empty(), count);
+}
+
+/// As [`wake_shared`], of a word that may be gone: then nobody, or whoever sleeps at the address now and looks again.
+pub fn wake_shared_at(address: usize, count: u32) {
+    // SAFETY: FUTEX_WAKE does not access the memory; an address that is not mapped is an error.
+    unsafe { libc::syscall(libc::SYS_futex, address, libc::FUTEX_WAKE, count) };
 }

@@ -291,3 +291,78 @@ pub fn poll(
         Err(error) => Err(error),
     }
 }
+
+/// A word of memory that several processes may have, as the kernel is to sleep on it (`struct futex_waitv`).
+///
+/// It holds the word's address and no borrow: to the kernel an address is enough, and one at which nothing is mapped any
+/// more is an error.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct SharedWord {
+    expected: u64,
+    address: u64,
+    flags: u32,
+    reserved: u32,
+}
+
+impl SharedWord {
+    /// To be slept on while it holds `expected`.
+    #[must_use]
+    pub fn new(word: &AtomicU32, expected: u32) -> Self {
+        let address = ptr::from_ref(word).expose_provenance() as u64;
+        Self { expected: expected.into(), address, flags: FUTEX2_SIZE_U32, reserved: 0 }
+    }
+
+    /// Where it is, or was.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        self.address as usize
+    }
+}
+
+/// A word of four bytes, not private to the process.
+const FUTEX2_SIZE_U32: u32 = 2;
+
+/// The most words that [`wait_shared_any`] takes (`FUTEX_WAITV_MAX`).
+pub const SHARED_WORDS_MAX: usize = 128;
+
+/// Sleeps while `shared`, a word that other processes may have too, holds its expected value: until it is woken
+/// ([`wake_shared`](crate::futex::wake_shared)), `word` is no longer [`SUSPENDED`], the deadline passes, or for no reason a
+/// shorter time. Which of them, the caller sees by looking.
+pub fn wait_shared(word: &AtomicU32, shared: &AtomicU32, expected: u32, deadline: Option<Instant>) {
+    let timeout = deadline.map(|deadline| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        libc::timespec {
+            tv_sec: left.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        }
+    });
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref).expose_provenance();
+    let shared = ptr::from_ref(shared).expose_provenance();
+    let arguments = [shared, libc::FUTEX_WAIT as usize, expected as usize, timeout, 0, 0];
+    // SAFETY: a word that is borrowed for the call, and a null or live timespec; the kernel writes to neither.
+    let _ = unsafe { call(word, libc::SYS_futex, arguments) };
+}
+
+/// As [`wait_shared`], for a word that may be gone, and without a deadline.
+pub fn wait_shared_word(word: &AtomicU32, shared: SharedWord) {
+    let arguments = [shared.address(), libc::FUTEX_WAIT as usize, shared.expected as usize, 0, 0, 0];
+    // SAFETY: the kernel no more than reads the word, which is mapped or an error.
+    let _ = unsafe { call(word, libc::SYS_futex, arguments) };
+}
+
+/// As [`wait_shared_word`], for several at once (futex_waitv(2)).
+pub fn wait_shared_any(word: &AtomicU32, shared: &[SharedWord]) {
+    let arguments = [shared.as_ptr().expose_provenance(), shared.len(), 0, 0, 0, 0];
+    // SAFETY: the array is borrowed for the call; the kernel reads it, and no more than reads the words, each of which is
+    // mapped or an error.
+    let _ = unsafe { call(word, libc::SYS_futex_waitv, arguments) };
+}
+
+/// Whether the kernel has futex_waitv(2): from Linux 5.16 on, unless it is forbidden.
+#[must_use]
+pub fn can_wait_for_any() -> bool {
+    // SAFETY: of no words, the kernel reads nothing: it says `EINVAL` where it knows the call.
+    let result = unsafe { libc::syscall(libc::SYS_futex_waitv, 0, 0, 0, 0, 0) };
+    result == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
+}

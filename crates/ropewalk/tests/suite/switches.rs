@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::io::Write;
 use std::os::unix::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use ropewalk::channel::{Select, bounded, never, unbounded};
@@ -16,6 +16,7 @@ use ropewalk::future::{co, sleep, sleep_until, spawn_future};
 use ropewalk::generator::Generator;
 use ropewalk::hooks::SwitchHook;
 use ropewalk::inspect::State;
+use ropewalk::ipc::Segment;
 use ropewalk::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use ropewalk::sync::{
     Barrier, Condvar, Latch, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, broadcast, mpsc, oneshot,
@@ -228,6 +229,25 @@ const LOCKS: &[(&str, Prepare)] = &[
         Box::new(move || assert_eq!(permits.available_permits(), 1))
     }),
     ("sync::Barrier::new", || Box::new(|| ignore(Barrier::new(2)))),
+    ("ipc::Segment::new", || Box::new(|| ignore(Segment::<AtomicU32>::new(1)))),
+    ("ipc::Segment::notify_one", || {
+        let words: &'static Segment<AtomicU32> = Box::leak(Box::new(Segment::new(1).unwrap()));
+        let task = waiting(|| ignore(words.wait(0, 0)));
+        Box::new(move || {
+            words[0].store(1, Relaxed);
+            words.notify_one(0);
+            ignore(task);
+        })
+    }),
+    ("ipc::Segment::notify_all", || {
+        let words: &'static Segment<AtomicU32> = Box::leak(Box::new(Segment::new(1).unwrap()));
+        let task = waiting(|| ignore(words.wait(0, 0)));
+        Box::new(move || {
+            words[0].store(1, Relaxed);
+            words.notify_all(0);
+            ignore(task);
+        })
+    }),
     ("sync::Latch::new", || Box::new(|| ignore(Latch::new(2)))),
     ("sync::Latch::count", || {
         let latch = Latch::new(2);

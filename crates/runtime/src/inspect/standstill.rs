@@ -15,8 +15,15 @@ use crate::task::join::TaskId;
 
 /// Threads of Ropewalk's own that wake no task unless a task, or the world outside, makes them, by the beginnings of their
 /// names (the kernel keeps 15 characters); and the kernel's own that work for io_uring.
-const HELPERS: [&str; 6] =
-    ["ropewalk-sigqui", "ropewalk-monito", "ropewalk-spawne", "ropewalk-termin", "iou-wrk-", "iou-sqp-"];
+const HELPERS: [&str; 7] = [
+    "ropewalk-sigqui",
+    "ropewalk-monito",
+    "ropewalk-spawne",
+    "ropewalk-termin",
+    "ropewalk-words",
+    "iou-wrk-",
+    "iou-sqp-",
+];
 
 /// All tasks of the process wait, and none of them for time, input, a signal or another process: nothing will happen any
 /// more, unless a thread that Ropewalk does not know makes it happen. As Go's "all goroutines are asleep", but it ends

@@ -41,6 +41,8 @@ mod permit;
 mod place;
 mod reason;
 mod region;
+#[cfg(not(loom))]
+mod shared_word;
 mod surroundings;
 mod thread;
 mod waiter;
@@ -53,6 +55,8 @@ pub use self::permit::take_permit;
 pub use self::place::{Snapshot, forget_time, note_time};
 pub use self::reason::{Wait, WaitReason};
 pub use self::region::{assert_may_wait, may_wait, no_suspend, no_suspend_at, no_wait};
+#[cfg(not(loom))]
+pub use self::shared_word::{Watch, WatchesWord, wait_word, wake_word, watch_word};
 pub use self::surroundings::{Nested, Raising, Unwinding, is_nested_on, uninterrupted};
 pub use self::thread::{ThreadParker, adopt_thread, is_alive, run_as, threads, with_alive};
 pub use self::waiter::{Waiter, Waiting, unwinding_switches};

@@ -49,6 +49,15 @@ pub enum WaitReason {
     TokenWait,
     TopicPublish,
     TopicReceive,
+    SharedLock,
+    SharedRead,
+    SharedWrite,
+    SharedCondvar,
+    SharedSemaphore,
+    SharedBarrier,
+    SharedEvent,
+    SharedLatch,
+    SharedWord,
 }
 
 impl WaitReason {
@@ -93,6 +102,15 @@ impl WaitReason {
         Self::TokenWait,
         Self::TopicPublish,
         Self::TopicReceive,
+        Self::SharedLock,
+        Self::SharedRead,
+        Self::SharedWrite,
+        Self::SharedCondvar,
+        Self::SharedSemaphore,
+        Self::SharedBarrier,
+        Self::SharedEvent,
+        Self::SharedLatch,
+        Self::SharedWord,
     ];
 
     /// How many there are.
@@ -119,7 +137,16 @@ impl WaitReason {
             | Self::ProcessExit
             | Self::PoolWorker
             | Self::Yield
-            | Self::Kernel => true,
+            | Self::Kernel
+            | Self::SharedLock
+            | Self::SharedRead
+            | Self::SharedWrite
+            | Self::SharedCondvar
+            | Self::SharedSemaphore
+            | Self::SharedBarrier
+            | Self::SharedEvent
+            | Self::SharedLatch
+            | Self::SharedWord => true,
             Self::Join
             | Self::ScopeEnd
             | Self::RuntimeEnd
@@ -194,6 +221,15 @@ impl WaitReason {
             Self::TokenWait => "waiting for a cancel token",
             Self::TopicPublish => "publishing to slow subscribers",
             Self::TopicReceive => "receiving from a topic",
+            Self::SharedLock => "locking a mutex in shared memory",
+            Self::SharedRead => "locking a read-write lock in shared memory for reading",
+            Self::SharedWrite => "locking a read-write lock in shared memory for writing",
+            Self::SharedCondvar => "waiting on a condition variable in shared memory",
+            Self::SharedSemaphore => "acquiring permits of a semaphore in shared memory",
+            Self::SharedBarrier => "waiting at a barrier in shared memory",
+            Self::SharedEvent => "waiting for an event in shared memory",
+            Self::SharedLatch => "waiting for a latch in shared memory",
+            Self::SharedWord => "waiting for a word in shared memory",
         }
     }
 }

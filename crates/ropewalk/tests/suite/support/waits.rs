@@ -1,10 +1,12 @@
 //! Every way to wait, each as a function that waits for ever.
 
 use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::sync::atomic::AtomicU32;
 
 use ropewalk::channel::{bounded, never, select, unbounded};
 use ropewalk::future::block_on;
 use ropewalk::io::pipe;
+use ropewalk::ipc::Segment;
 use ropewalk::net::{TcpStream, UnixListener, UnixStream};
 use ropewalk::sync::{
     Barrier, Condvar, Latch, Mutex, OnceLock, RwLock, Semaphore, broadcast, mpsc, oneshot, watch,
@@ -20,7 +22,7 @@ use super::{LONG, Plan, Spot};
 pub(crate) type WaitForEver = fn(&Spot);
 
 /// Every one, with its name.
-pub(crate) const WAITS: [(&str, WaitForEver); 47] = [
+pub(crate) const WAITS: [(&str, WaitForEver); 48] = [
     ("sleep", sleep),
     ("sleep_until", sleep_until),
     ("join a coroutine", join_coroutine),
@@ -68,6 +70,7 @@ pub(crate) const WAITS: [(&str, WaitForEver); 47] = [
     ("wait for the end of a task among others", ended),
     ("accept at a Unix socket", accept_unix),
     ("read from a Unix socket", read_unix),
+    ("wait for a word in shared memory", shared_word),
 ];
 
 fn sleep(spot: &Spot) {
@@ -252,6 +255,12 @@ fn latch_timeout(spot: &Spot) {
     let latch = Latch::new(1);
     spot.mark();
     let _ = latch.wait_timeout(LONG);
+}
+
+fn shared_word(spot: &Spot) {
+    let words = Segment::<AtomicU32>::new(1).unwrap();
+    spot.mark();
+    words.wait(0, 0);
 }
 
 fn once(spot: &Spot) {
