@@ -1,5 +1,7 @@
 //! Times as people type them - `10s`, `0.1s`, `250ms`, `1.5us` - exact to the nanosecond.
 
+use std::str::FromStr;
+
 /// The units, what one of each is in nanoseconds, and how many digits after the point are exact.
 const UNITS: [(&str, u64, usize); 7] = [
     ("ns", 1, 0),
@@ -11,11 +13,23 @@ const UNITS: [(&str, u64, usize); 7] = [
     ("s", 1_000_000_000, 9),
 ];
 
+/// A time, as an argument. A type of its own tells it from a number without a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Nanoseconds(pub(crate) u64);
+
+impl FromStr for Nanoseconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse(text).map(Self)
+    }
+}
+
 /// The nanoseconds that `text` says.
 ///
 /// # Errors
 /// In words, with what it should look like.
-pub(crate) fn parse(text: &str) -> Result<u64, String> {
+fn parse(text: &str) -> Result<u64, String> {
     let wrong =
         || format!("`{text}` is no time: write a number with h, min, s, ms, us or ns, as in 10s or 0.1s");
     let (number, nanos, digits) = UNITS

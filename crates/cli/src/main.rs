@@ -1,7 +1,10 @@
 //! The `ropewalk` command: parse, run, exit code. What each verb does stands in its own module.
 
 mod block;
+mod color;
+mod command;
 mod compare;
+mod completions;
 mod costs;
 mod doctor;
 mod duration;
@@ -10,11 +13,14 @@ mod files;
 mod format;
 mod interrupt;
 mod load;
+mod logging;
 mod machine;
+mod man;
 mod output;
 mod parent;
 mod report;
 mod serve;
+mod settings;
 mod size;
 mod slices;
 mod statistics;
@@ -23,55 +29,58 @@ mod tour;
 mod usage;
 mod verdict;
 
-use clap::{Parser, Subcommand};
+use std::error::Error;
 
+use clap::FromArgMatches as _;
+
+use crate::command::{Cli, Command};
 use crate::exit_code::ExitCode;
-
-/// Runs the same work as processes, threads and coroutines, and shows what each costs on this machine.
-#[derive(Parser)]
-#[command(name = "ropewalk", version, about, max_term_width = 100)]
-struct Cli {
-    /// End by SIGKILL as soon as process PID ends, which must be the one that starts this command
-    #[arg(long, global = true, value_name = "PID")]
-    parent: Option<u32>,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    Compare(Box<compare::Args>),
-    Serve(Box<serve::Args>),
-    Load(load::Args),
-    Slices(slices::Args),
-    Costs(costs::Args),
-    Tour(tour::Args),
-    Doctor(doctor::Args),
-}
+use crate::logging::{Logging, complain};
+use crate::settings::{Failure, Settings};
 
 fn main() -> std::process::ExitCode {
     // Tasks that are processes are this program, too, and begin here.
     ropewalk::process::init();
-    let Cli { parent, command } = Cli::parse();
-    if let Some(parent) = parent
-        && let Err(error) = parent::end_with(parent)
-    {
-        eprintln!("ropewalk: {error}");
-        return ExitCode::Failure.into();
-    }
-    let outcome = match command {
-        Command::Compare(args) => compare::run(*args),
-        Command::Serve(args) => serve::run(&args),
-        Command::Load(args) => load::run(args),
-        Command::Slices(args) => slices::run(&args, &mut std::io::stdout()),
-        Command::Costs(args) => costs::run(&args),
-        Command::Tour(args) => tour::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
+    let settings = match Settings::read(command::command(), std::env::args_os().collect()) {
+        Ok(settings) => settings,
+        Err(Failure::Clap(error)) => error.exit(),
+        Err(Failure::Message(message)) => {
+            complain("ropewalk", &message);
+            return ExitCode::Usage.into();
+        }
     };
-    outcome
+    run(&settings)
         .unwrap_or_else(|error| {
-            eprintln!("ropewalk: {error}");
+            complain("ropewalk", &error);
             ExitCode::Failure
         })
         .into()
+}
+
+fn run(settings: &Settings) -> Result<ExitCode, Box<dyn Error>> {
+    if let Some(toml) = settings.to_print()? {
+        output::print(&toml)?;
+        return Ok(ExitCode::Success);
+    }
+    let Cli { globals, command } = Cli::from_arg_matches(&settings.matches)?;
+    globals.color.apply();
+    let colors = console::colors_enabled_stderr();
+    Logging { format: globals.log, level: globals.log_level, colors }.start();
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    if let Some(parent) = globals.parent {
+        parent::end_with(parent)?;
+    }
+    match command {
+        Command::Compare(args) => compare::run(*args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Load(args) => load::run(args),
+        Command::Slices(args) => slices::run(&args),
+        Command::Costs(args) => costs::run(&args),
+        Command::Tour(args) => tour::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => completions::run(&args, command::command()),
+        Command::Man(args) => man::run(&args, &command::of_the_manual()),
+    }
 }

@@ -4,6 +4,36 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// Whether somebody reads standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// As far as is known.
+    There,
+    /// The pipe is closed, as by `| head`.
+    Gone,
+}
+
+/// Writes to standard output.
+///
+/// # Errors
+/// Any but a closed pipe, which is no error: whoever read it has seen enough.
+pub(crate) fn print(text: &str) -> io::Result<Reader> {
+    print_bytes(text.as_bytes())
+}
+
+/// Writes bytes to standard output.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_bytes(bytes: &[u8]) -> io::Result<Reader> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(error),
+    }
+}
+
 /// Standard output and a progress bar that do not get into each other's way.
 pub(crate) struct Output {
     bar: ProgressBar,
@@ -47,27 +77,18 @@ impl Output {
         if self.closed {
             return Ok(());
         }
-        let written = self.bar.suspend(|| {
-            let mut out = io::stdout().lock();
-            out.write_all(text.as_bytes()).and_then(|()| out.flush())
-        });
-        match written {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.closed = true;
-                Ok(())
-            }
-            other => other,
-        }
+        self.closed = self.bar.suspend(|| print_bytes(text.as_bytes()))? == Reader::Gone;
+        Ok(())
     }
 
-    /// Writes one line that a terminal shows in bold and breaks between words; a file gets it as it is.
+    /// Writes one line that stands out where output has colours, and that a terminal gets broken between words.
     pub(crate) fn write_last_line(&mut self, line: &str) -> io::Result<()> {
-        if !io::stdout().is_terminal() {
-            return self.write(&format!("\n{line}\n"));
+        let mut text = line.to_owned();
+        if io::stdout().is_terminal() {
+            let (_, columns) = console::Term::stdout().size();
+            text = textwrap::fill(line, usize::from(columns).clamp(40, 110));
         }
-        let (_, columns) = console::Term::stdout().size();
-        let text = textwrap::fill(line, usize::from(columns).clamp(40, 110));
-        // `console` leaves colours and the like out when NO_COLOR is set.
+        // `console` knows whether there is to be bold at all.
         self.write(&format!("\n{}\n", console::style(text).bold()))
     }
 

@@ -89,16 +89,13 @@ fn code_span(text: &str) -> Option<String> {
 }
 
 /// Where the tests are that a row may name by a short word: the word, and the folder or file of the test binary.
-const SUITES: [(&str, &str); 9] = [
+const SUITES: [(&str, &str); 6] = [
     ("suite", "crates/ropewalk/tests/suite"),
     ("conformance", "crates/ropewalk/tests/conformance"),
     ("compat", "crates/ropewalk/tests/compat"),
     ("sync", "crates/sync/tests/suite"),
     ("loom", "crates/sync/tests/loom"),
-    ("compare", "crates/cli/tests/compare"),
-    ("tour", "crates/cli/tests/tour"),
-    ("slices", "crates/cli/tests/slices"),
-    ("costs", "crates/cli/tests/costs"),
+    ("cli", "crates/cli/tests/cli"),
 ];
 
 /// What a row's last line points at.

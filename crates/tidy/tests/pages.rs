@@ -1,5 +1,5 @@
 //! Runs the checks of the pages over the tree. (That the commands exist is asked of the command itself, in
-//! `crates/cli/tests/pages.rs`.)
+//! `crates/cli/tests/cli/pages.rs`.)
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -14,6 +14,21 @@ use crate::load::payments::Bank;
 use crate::machine::Machine;
 use crate::size::Size;
 
+/// What stands below `--help`.
+const NOTES: &str = "\
+Examples:
+  ropewalk compare                                        the whole story: some minutes
+  ropewalk compare --quick                                does it work? in seconds
+  ropewalk compare --plans thread,coroutine --work cpu    where coroutines do not win
+  ropewalk compare --memory 8G                            the texts' server: 39 GB of stacks do not fit
+  ropewalk compare --report report.html --json all.json   a page to look at, and figures to compute with
+
+Exit codes:
+  0    done
+  1    the books do not balance, or something broke
+  2    wrong usage
+  130  Ctrl-C: what was finished is shown";
+
 /// The accounts of every cell: 10,000 of 100.00.
 const BANK: Bank = Bank { accounts: 10_000, opening_cents: 10_000 };
 
@@ -27,10 +42,8 @@ const PROCESS_USERS: u32 = 1_000;
 /// plan. After a warm-up, the payment clock runs until
 /// --payments were answered or --seconds have passed. Rounds are interleaved over the plans; the tables show medians
 /// and the smallest and largest value. Below them: what the texts say and what this machine says.
-///
-/// Exit codes: 0 done, 1 the books do not balance or something broke, 2 wrong usage, 130 Ctrl-C (what was finished
-/// is shown).
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = NOTES)]
 pub(crate) struct Args {
     /// Plans to compare, in this order
     #[arg(long, value_enum, value_name = "PLANS", value_delimiter = ',', default_values = ["process", "thread", "coroutine", "process+coroutine"])]

@@ -105,10 +105,7 @@ fn failed(died: &ServerDied, options: &CellOptions) -> Outcome {
 fn not_served(plan: Plan, load: &Summary, server: Server, options: &CellOptions) -> Outcome {
     // What the server says is nearer to the cause than what its users see of it. Its advice is for whoever runs it
     // by hand.
-    let said = server.kill().pop().map(|line| {
-        let words = line.strip_prefix("ropewalk serve: ").unwrap_or(&line);
-        words.split(';').next().unwrap_or(words).to_owned()
-    });
+    let said = server.kill().pop().map(|line| line.split(';').next().unwrap_or(&line).to_owned());
     let seen = load.trouble.clone().unwrap_or_else(|| "no reason was given".to_owned());
     let (connected, users) = (format::thousands(load.connected.into()), format::thousands(load.users.into()));
     let reason = match &said {

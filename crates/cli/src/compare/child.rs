@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use crate::logging::message_of;
+use crate::settings::is_of_command;
+
 /// So many of the last lines on standard error are kept.
 const TAIL_LINES: usize = 20;
 
@@ -33,8 +36,18 @@ impl Child {
     /// When it cannot be started.
     pub(crate) fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> io::Result<Self> {
         // The kernel's link, not the path: a program that was rebuilt meanwhile would be another one.
-        let mut process = Command::new("/proc/self/exe")
+        let mut command = Command::new("/proc/self/exe");
+        // What the environment says of these commands was not said of their part in a comparison.
+        for (variable, _) in std::env::vars_os() {
+            let is_of = |name| variable.to_str().is_some_and(|variable| is_of_command(variable, name));
+            if is_of("serve") || is_of("load") {
+                command.env_remove(variable);
+            }
+        }
+        let mut process = command
             .arg0("ropewalk")
+            // For this process to read: what it said last tells why it failed.
+            .args(["--log", "json", "--log-level", "warn"])
             // The child dies by SIGKILL when this process does, however that happens.
             .arg("--parent")
             .arg(std::process::id().to_string())
@@ -102,8 +115,8 @@ impl Child {
     /// Kills it and returns what it said last on standard error.
     pub(crate) fn kill_and_last_words(&mut self) -> Vec<String> {
         self.kill();
-        let lines = self.stderr.take().and_then(|stderr| stderr.join().ok());
-        lines.unwrap_or_default().into()
+        let lines = self.stderr.take().and_then(|stderr| stderr.join().ok()).unwrap_or_default();
+        lines.into_iter().map(|line| message_of(&line).unwrap_or(line)).collect()
     }
 
     fn pid(&self) -> Option<Pid> {

@@ -239,6 +239,7 @@ mod tests {
             user_processes: None,
             mappings: Some(65_530),
             memory_free: Some(16 << 30),
+            control_group_memory: None,
             commit_left: None,
             ports: Some(28_232),
         }

@@ -42,6 +42,7 @@ use crate::compare::plan::Plan;
 use crate::compare::result::{Cell, Comparison, Method, Outcome, SCHEMA};
 use crate::exit_code::ExitCode;
 use crate::interrupt::Interrupt;
+use crate::logging::complain;
 use crate::machine::Machine;
 use crate::machine::limits::Limits;
 use crate::output::Output;
@@ -53,7 +54,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     let settings = match Settings::new(args) {
         Ok(settings) => settings,
         Err(message) => {
-            eprintln!("ropewalk compare: {message}");
+            complain("ropewalk compare", &message);
             return Ok(ExitCode::Usage);
         }
     };

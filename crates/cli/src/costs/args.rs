@@ -6,6 +6,20 @@ use crate::costs::cell::{PARTS, Part};
 use crate::costs::method::Method;
 use crate::{files, usage};
 
+/// What stands below `--help`.
+const NOTES: &str = "\
+Examples:
+  ropewalk costs                            everything: some minutes
+  ropewalk costs --quick                    does it work? in seconds
+  ropewalk costs --only switch,worst        these parts
+  ropewalk costs --report costs.html        a page to look at
+
+Exit codes:
+  0    done
+  1    something broke
+  2    wrong usage
+  130  Ctrl-C: what was finished is shown";
+
 /// Measure what processes, threads and coroutines cost here: creation, switch, memory, a shared counter
 ///
 /// Each cell runs in a process of its own, on one CPU where not said otherwise, and the rounds are interleaved: the
@@ -14,9 +28,8 @@ use crate::{files, usage};
 /// after it; the worst case is the longest of many. Memory is that of tasks that wait. The counter is shared by tasks that
 /// add to it under a lock, by atomic operations, and with nothing, and what gets lost then is counted. Below: what the
 /// texts say and what this machine says.
-///
-/// Exit codes: 0 done, 1 something broke, 2 wrong usage, 130 Ctrl-C (what was finished is shown).
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = NOTES)]
 pub(crate) struct Args {
     /// Parts to measure [default: all]
     #[arg(long, value_enum, value_name = "PART,..", value_delimiter = ',')]

@@ -11,6 +11,7 @@ use crate::costs::measure::measure;
 use crate::costs::method::Method;
 use crate::costs::result::{Figures, Outcome};
 use crate::interrupt::Interrupt;
+use crate::logging::Logging;
 
 /// How often Ctrl-C is looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -25,13 +26,14 @@ type Answer = Result<Figures, String>;
 /// Measures a cell; `None` after Ctrl-C.
 pub(crate) fn run(cell: Cell, method: &Method, interrupt: &Interrupt) -> Option<Outcome> {
     let builder = process::Builder::new().name("costs".into()).kill_deadline(KILL_DEADLINE);
-    match builder.spawn(in_child, (cell, method.clone())) {
+    match builder.spawn(in_child, (cell, method.clone(), Logging::current())) {
         Ok(child) => wait(child, interrupt),
         Err(error) => Some(Outcome::Broken(error.to_string())),
     }
 }
 
-fn in_child((cell, method): (Cell, Method)) -> Answer {
+fn in_child((cell, method, logging): (Cell, Method, Logging)) -> Answer {
+    logging.start();
     measure(cell, &method).map_err(|error| error.to_string())
 }
 

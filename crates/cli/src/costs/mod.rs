@@ -14,6 +14,7 @@ use std::error::Error;
 use crate::exit_code::ExitCode;
 use crate::files;
 use crate::interrupt::Interrupt;
+use crate::logging::complain;
 use crate::machine::Machine;
 use crate::machine::limits::Limits;
 use crate::output::Output;
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let settings = match Settings::new(args) {
         Ok(settings) => settings,
         Err(message) => {
-            eprintln!("ropewalk costs: {message}");
+            complain("ropewalk costs", &message);
             return Ok(ExitCode::Usage);
         }
     };

@@ -69,13 +69,17 @@ const THREAD_STACK: Size = Size::from_bytes(4 << 20);
 pub(super) fn all(facts: &Facts) -> Vec<Check> {
     let mut checks = vec![
         build(facts),
+        kernel(facts),
         driver(facts),
         guards(facts),
+        mappings(facts),
         process(facts),
         stacks(facts),
         clock(facts),
         cpus(facts),
         descriptors(facts),
+        pids(facts),
+        memory(facts),
         overcommit(facts),
         huge_pages(facts),
     ];
@@ -98,6 +102,21 @@ fn build(facts: &Facts) -> Check {
         "debug",
         "This command was built without optimisation: everything works, and its figures mean nothing.",
         &["cargo run --release"],
+    )
+}
+
+fn kernel(facts: &Facts) -> Check {
+    const NAME: &str = "kernel";
+    let Some((major, minor)) = facts.kernel else { return Check::ok(NAME, "its release cannot be read") };
+    let found = format!("{major}.{minor}");
+    if (major, minor) >= (5, 4) {
+        return Check::ok(NAME, found);
+    }
+    Check::limited(
+        NAME,
+        found,
+        "Processes are waited for by descriptors, which a kernel has from 5.4 on (waitid with P_PIDFD).",
+        &["a kernel from 5.4 on; from 6.13 on guards of stacks cost no mappings"],
     )
 }
 
@@ -145,6 +164,19 @@ fn guards(facts: &Facts) -> Check {
             &["sysctl -w vm.max_map_count=2097152", "a kernel from 6.13 on"],
         ),
     }
+}
+
+fn mappings(facts: &Facts) -> Check {
+    const NAME: &str = "mappings";
+    let Some(mappings) = facts.limits.mappings else { return Check::ok(NAME, "their limit cannot be read") };
+    let found = format!("{} a process", format::thousands(mappings));
+    // A thread's stack and its guard are one each.
+    let need = 2 * u64::from(PEOPLE) + 1_024;
+    if mappings >= need {
+        return Check::ok(NAME, found);
+    }
+    let meaning = format!("{} threads need {need} mappings.", format::thousands(PEOPLE.into()));
+    Check::limited(NAME, found, meaning, &["sysctl -w vm.max_map_count=65530"])
 }
 
 fn process(facts: &Facts) -> Check {
@@ -228,6 +260,54 @@ fn descriptors(facts: &Facts) -> Check {
         }
         _ => Check::ok(NAME, found),
     }
+}
+
+fn pids(facts: &Facts) -> Check {
+    const NAME: &str = "pids";
+    let limits = &facts.limits;
+    let need = u64::from(PEOPLE) + 128;
+    let rooms = [
+        (limits.pids, "kernel.pid_max", "sysctl -w kernel.pid_max=4194304"),
+        (limits.threads, "kernel.threads-max", "sysctl -w kernel.threads-max=100000"),
+        (limits.control_group_pids, "pids.max of the control group", "docker run --pids-limit 20000"),
+        (limits.user_processes, "ulimit -u", "ulimit -u 20000 (as root)"),
+    ];
+    let known = rooms.into_iter().filter_map(|(room, name, mend)| Some((room?, name, mend)));
+    let Some((room, name, mend)) = known.min_by_key(|(room, ..)| *room) else {
+        return Check::ok(NAME, "no limit");
+    };
+    let found = format!("room for {}, by {name}", format::thousands(room));
+    if room >= need {
+        return Check::ok(NAME, found);
+    }
+    let meaning = format!(
+        "Each thread and each process takes one: there is no room for {} at once.",
+        format::thousands(PEOPLE.into())
+    );
+    Check::limited(NAME, found, meaning, &[mend])
+}
+
+fn memory(facts: &Facts) -> Check {
+    const NAME: &str = "memory";
+    let limits = &facts.limits;
+    let Some(free) = limits.memory_free else { return Check::ok(NAME, "what is free cannot be read") };
+    let of_group = limits.control_group_memory == Some(free);
+    let place = if of_group { "left in the control group" } else { "free" };
+    let found = format!("{} {place}", format::bytes(free as f64));
+    if free >= 1 << 30 {
+        return Check::ok(NAME, found);
+    }
+    let mend = if of_group {
+        "docker run --memory 4g, or systemd-run --scope -p MemoryMax=4G (the command)"
+    } else {
+        "free some memory"
+    };
+    Check::limited(
+        NAME,
+        found,
+        "10,000 people at once take some hundred MiB as coroutines, up to 1 GiB as threads and 10 GiB as processes.",
+        &[mend],
+    )
 }
 
 fn overcommit(facts: &Facts) -> Check {
@@ -378,10 +458,34 @@ mod tests {
     }
 
     #[test]
+    fn little_memory_is_told_with_whose_limit_it_is() {
+        let checks = found(|facts| facts.limits.memory_free = Some(1 << 29));
+        assert_eq!((checks[0].name, checks[0].found.as_str()), ("memory", "512 MiB free"));
+        let checks = found(|facts| {
+            facts.limits.memory_free = Some(1 << 29);
+            facts.limits.control_group_memory = Some(1 << 29);
+        });
+        assert_eq!(checks[0].found, "512 MiB left in the control group");
+        assert!(checks[0].mends[0].contains("--memory"), "{checks:?}");
+    }
+
+    #[test]
+    fn a_kernel_from_before_descriptors_of_processes_is_told() {
+        let checks = found(|facts| facts.kernel = Some((5, 3)));
+        assert_eq!((checks[0].name, checks[0].state), ("kernel", State::Limited));
+        assert!(checks[0].mends[0].contains("5.4"), "{checks:?}");
+    }
+
+    #[test]
     fn a_plan_without_room_has_compares_reason_and_mend() {
         let checks = found(|facts| facts.limits.pids = Some(5_000));
         let names: Vec<_> = checks.iter().map(|check| check.name).collect();
-        assert_eq!(names, ["10,000 processes", "10,000 threads"]);
+        assert_eq!(names, ["pids", "10,000 processes", "10,000 threads"]);
         assert!(checks.iter().all(|check| check.mends[0].contains("kernel.pid_max")), "{checks:?}");
+        let checks = found(|facts| facts.limits.control_group_pids = Some(5_000));
+        assert!(checks[0].mends[0].contains("--pids-limit"), "{checks:?}");
+        let checks = found(|facts| facts.limits.mappings = Some(20_000));
+        let names: Vec<_> = checks.iter().map(|check| check.name).collect();
+        assert_eq!(names, ["mappings", "10,000 threads"]);
     }
 }

@@ -17,18 +17,30 @@ use serde::Serialize;
 use self::checks::{Check, State};
 use self::facts::Facts;
 use crate::exit_code::ExitCode;
+use crate::logging::complain;
 use crate::machine::Machine;
 use crate::text::{show, table, wrap};
-use crate::{files, format};
+use crate::{files, format, output};
+
+/// What stands below `--help`.
+const NOTES: &str = "\
+Examples:
+  ropewalk doctor
+  ropewalk doctor --json doctor.json
+  ROPEWALK_DRIVER=epoll ropewalk doctor     without io_uring, as in many containers
+
+Exit codes:
+  0    everything works, if limited
+  1    something has failed
+  2    wrong usage";
 
 /// Say what of this machine stands in the way of Ropewalk, and the line that mends it
 ///
-/// Looked at, and tried where that is possible: the kernel, io_uring, stacks, processes, the clock, and room for 10,000
-/// people at once under each plan of `compare`. A check is ok, limited (it works, but slower, or for fewer) or failed.
+/// Looked at, and tried where that is possible: the kernel, io_uring, the guards of stacks, processes, the clock, the limits
+/// of descriptors, threads, memory and mappings, and room for 10,000 people at once under each plan of `compare`. A check is ok, limited (it works, but slower, or for fewer) or failed.
 /// Nothing is changed.
-///
-/// Exit codes: 0 everything works, if limited; 1 something has failed; 2 wrong usage.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = NOTES)]
 pub(crate) struct Args {
     /// Write all checks to this file as JSON
     #[arg(long, value_name = "FILE")]
@@ -51,7 +63,7 @@ struct Document<'a> {
 /// When no runtime can be built at all, or the file cannot be written.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     if let Some(Err(message)) = args.json.as_deref().map(files::check_writable) {
-        eprintln!("ropewalk doctor: {message}");
+        complain("ropewalk doctor", &message);
         return Ok(ExitCode::Usage);
     }
     let machine = Machine::inspect()?;
@@ -62,7 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
         json.push(b'\n');
         files::save(path, &json)?;
     }
-    print!("{}", to_text(&machine, &checks));
+    output::print(&to_text(&machine, &checks))?;
     let failed = checks.iter().any(|check| check.state == State::Failed);
     Ok(if failed { ExitCode::Failure } else { ExitCode::Success })
 }

@@ -34,12 +34,26 @@ use crate::exit_code::ExitCode;
 use crate::load::crowd::Run;
 use crate::load::payments::Bank;
 
-/// Let many users pay at once against a running `ropewalk serve`, and measure.
+/// What stands below `--help`.
+const NOTES: &str = "\
+Examples:
+  ropewalk load 127.0.0.1:8080
+  ropewalk load 127.0.0.1:8080 --users 1000 --seconds 10 --work read
+  ropewalk load 127.0.0.1:8080 --json > result.json
+
+Exit codes:
+  0    every payment was answered as it should be
+  1    something was not, or the service could not be reached
+  2    wrong usage
+  130  Ctrl-C: what was measured is shown";
+
+/// Let many users pay at once against a running `ropewalk serve`, and measure
 ///
 /// All users connect first; then, after a warm-up, the payment clock runs until --payments have been answered or
 /// --seconds have passed. Each user sends its next payment when the last one is answered. The payments are drawn from
 /// --seed; one in a hundred asks for more money than there is and must be refused.
 #[derive(clap::Args)]
+#[command(after_long_help = NOTES)]
 pub(crate) struct Args {
     /// Where the service listens, as in 127.0.0.1:8080
     address: SocketAddr,
@@ -96,7 +110,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
     }
     if args.work.is_signed() && !args.json {
-        eprintln!(
+        tracing::info!(
             "start the server with --signatures {}, the users' key under --seed {}",
             payments::public_key_hex(args.seed),
             args.seed

@@ -30,6 +30,8 @@ pub(crate) struct Limits {
     pub(crate) mappings: Option<u64>,
     /// Memory that can be had without swapping, also within the control group.
     pub(crate) memory_free: Option<u64>,
+    /// That of the control group alone.
+    pub(crate) control_group_memory: Option<u64>,
     /// Address space that may still be promised, when the kernel counts it.
     pub(crate) commit_left: Option<u64>,
     /// Ports for outgoing connections.
@@ -47,6 +49,7 @@ impl Limits {
         let files_open = read("/proc/sys/fs/file-nr").and_then(|text| first_number(&text));
         let meminfo = read("/proc/meminfo").unwrap_or_default();
         let groups = control_groups(&read("/proc/self/cgroup").unwrap_or_default());
+        let control_group_memory = groups.memory_left();
         Self {
             descriptors: getrlimit(Resource::Nofile).maximum,
             system_files: files_open.and_then(|open| Some(system_files_max?.saturating_sub(open))),
@@ -62,7 +65,8 @@ impl Limits {
                 getrlimit(Resource::Nproc).maximum
             },
             mappings: number("/proc/sys/vm/max_map_count"),
-            memory_free: least(meminfo_bytes(&meminfo, "MemAvailable:"), groups.memory_left()),
+            memory_free: least(meminfo_bytes(&meminfo, "MemAvailable:"), control_group_memory),
+            control_group_memory,
             commit_left: commit_left(number("/proc/sys/vm/overcommit_memory"), &meminfo),
             ports: read("/proc/sys/net/ipv4/ip_local_port_range").and_then(|text| ports(&text)),
         }

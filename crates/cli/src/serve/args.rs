@@ -7,12 +7,27 @@ use super::plan::PlanName;
 use super::signatures::PublicKey;
 use crate::size::Size;
 
+/// What stands below `--help`.
+const NOTES: &str = "\
+Examples:
+  ropewalk serve --database books.db
+  curl -d '{\"id\":\"a1\",\"from\":1,\"to\":2,\"cents\":250}' 127.0.0.1:8080/payments
+  ropewalk serve --database books.db --plan thread --thread-stack 256K
+  ropewalk serve --database books.db --log json --log-level info
+
+Exit codes:
+  0    ended by SIGTERM or Ctrl-C, in good order
+  1    something failed: the address, the database, a limit
+  2    wrong usage
+  130  a second Ctrl-C (143: a second SIGTERM): nothing more was waited for";
+
 /// Serve payments over HTTP, with one task per connection under a plan of your choice
 ///
 /// POST /payments {"id":"a1","from":1,"to":2,"cents":250} moves money, once per id; GET /accounts/1,
 /// GET /health, GET /stats and GET /processes read. The books are kept by a process of their own. Prints `listening on ADDRESS` when it is ready. SIGTERM and
 /// Ctrl-C finish what is in flight; SIGKILL at any moment loses no acknowledged payment.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = NOTES)]
 pub(crate) struct Args {
     /// What runs a connection
     #[arg(long, value_enum, default_value_t = PlanName::Coroutine)]

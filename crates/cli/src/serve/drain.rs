@@ -76,23 +76,23 @@ impl<E: Entrant, L: AsFd + Send + Sync + 'static> Drain<E, L> {
     fn run(&self) {
         let count = self.registry.len();
         let seconds = self.limit.as_secs_f64();
-        eprintln!("ropewalk serve: draining {count} {}, for {seconds} s at most", self.noun);
+        tracing::info!("draining {count} {}, for {seconds} s at most", self.noun);
         // The door first: whoever is told that the service ends finds it closed. The shutdown wakes
         // the accept loop under every plan, and refuses those who come now.
         self.door.close();
         match rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both) {
             // Another process of the service was first.
             Ok(()) | Err(rustix::io::Errno::NOTCONN) => {}
-            Err(error) => eprintln!("ropewalk serve: cannot shut the listener: {error}"),
+            Err(error) => tracing::warn!("cannot shut the listener: {error}"),
         }
         self.registry.drain();
         if self.registry.wait_until_empty(self.limit) {
             return;
         }
         let count = self.registry.cut();
-        eprintln!("ropewalk serve: cut {count} {} that were not done in time", self.noun);
+        tracing::warn!("cut {count} {} that were not done in time", self.noun);
         if !self.registry.wait_until_empty(CUT_LIMIT) {
-            eprintln!("ropewalk serve: the ledger hangs (is the disk stuck?); what was acknowledged is safe");
+            tracing::error!("the ledger hangs (is the disk stuck?); what was acknowledged is safe");
             std::process::exit(1);
         }
     }

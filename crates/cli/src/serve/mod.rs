@@ -49,6 +49,7 @@ use self::signatures::Signatures;
 use self::tasks::Company;
 use self::workers::Crew;
 use crate::exit_code::ExitCode;
+use crate::logging::Logging;
 
 /// What ends the command with a message.
 type Error = Box<dyn std::error::Error>;
@@ -125,6 +126,7 @@ fn terms(args: &Args, ledger: &LedgerProcess) -> Terms {
             idle_timeout: args.idle_timeout,
         },
         family: Family { service: std::process::id(), ledger: ledger.pid, children },
+        logging: Logging::current(),
     }
 }
 

@@ -219,6 +219,7 @@ fn not_started(stream: &TcpStream, log: &Log, error: &dyn std::fmt::Display) {
 
 /// A connection's process.
 fn run(order: Order) {
+    order.terms.logging.clone().start();
     let stream = StdTcpStream::from(OwnedFd::from(order.stream));
     // One that cannot be set up is closed, and its client tries again.
     let Ok(stream) = StdStream::blocking(stream) else { return };

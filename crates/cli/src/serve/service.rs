@@ -10,6 +10,7 @@ use super::family::Family;
 use super::ledger::Report;
 use super::plan::PlanName;
 use super::signatures::Signatures;
+use crate::logging::Logging;
 
 /// The running service; `L` is how its connections ask the ledger.
 pub(super) struct Service<L> {
@@ -34,6 +35,8 @@ pub(super) struct Terms {
     pub(super) limits: Limits,
     /// The processes that it consists of.
     pub(super) family: Family,
+    /// How each of them logs.
+    pub(super) logging: Logging,
 }
 
 /// What a process has done so far.

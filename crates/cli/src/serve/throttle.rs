@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// The time between two lines.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Prints a kind of message to stderr at most once a second, and counts the others.
+/// Logs a kind of message at most once a second, and counts the others.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
     last: Option<Instant>,
@@ -13,7 +13,7 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    /// Prints `message`, unless one was printed less than a second ago.
+    /// Logs `message`, unless one was logged less than a second ago.
     pub(super) fn report(&mut self, message: std::fmt::Arguments<'_>) {
         if self.last.is_some_and(|last| last.elapsed() < INTERVAL) {
             self.silent += 1;
@@ -21,8 +21,8 @@ impl Throttle {
         }
         self.last = Some(Instant::now());
         match std::mem::take(&mut self.silent) {
-            0 => eprintln!("ropewalk serve: {message}"),
-            silent => eprintln!("ropewalk serve: {message} ({silent} more since the last line)"),
+            0 => tracing::warn!("{message}"),
+            silent => tracing::warn!("{message} ({silent} more since the last line)"),
         }
     }
 }

@@ -168,8 +168,8 @@ impl Post {
                 let text = format!("the processes that serve connections end one after the other: {why}");
                 return Err(io::Error::other(text));
             }
-            eprintln!(
-                "ropewalk serve: a process ended, and with it its connections: {why}; another one takes its place"
+            tracing::warn!(
+                "a process ended, and with it its connections: {why}; another one takes its place"
             );
         }
     }
@@ -188,6 +188,7 @@ impl Post {
 
 /// A process of the crew: the plan `coroutine` on a listener that it was given.
 fn run(order: Order) -> Result<(), String> {
+    order.terms.logging.clone().start();
     let Order { listener, ledger, notice, workers, drain_limit, terms } = order;
     let end = |error: io::Error| error.to_string();
     let begun = Notice::from(notice.as_fd().try_clone_to_owned().map(Descriptor::from).map_err(end)?);

@@ -2,8 +2,22 @@
 
 use std::path::PathBuf;
 
+use crate::duration::Nanoseconds;
+use crate::files;
 use crate::slices::model::Parameters;
-use crate::{duration, files};
+
+/// What stands below `--help`.
+const NOTES: &str = "\
+Examples:
+  ropewalk slices                                 the textbook's figures, and the same for real
+  ropewalk slices --work 3s,1s,0.5s --cores 1,4   tasks that differ
+  ropewalk slices --slice 10ms --switch-cost 5us  what an operating system does
+  ropewalk slices --no-real --html slices.html    pictures of the simulation
+
+Exit codes:
+  0    done
+  1    something broke
+  2    wrong usage";
 
 /// Each task has a letter.
 const TASKS_MAX: usize = 26;
@@ -20,22 +34,21 @@ const TOTAL_MAX: u128 = 100 * 365 * 86_400 * 1_000_000_000;
 /// under the kernel's scheduler, pinned to one CPU and to two, and coroutines; with what differs, and why.
 ///
 /// Times are numbers with h, min, s, ms, us or ns, as in 10s or 0.1s.
-///
-/// Exit codes: 0 done, 1 something broke, 2 wrong usage.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = NOTES)]
 pub(crate) struct Args {
     /// Number of tasks, 1 to 26 [default: 2, or one for each time of --work]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=TASKS_MAX as i64))]
     tasks: Option<u8>,
     /// Computing time of a task, or of each
-    #[arg(long, value_name = "TIME,..", value_delimiter = ',', default_value = "10s", value_parser = duration::parse)]
-    work: Vec<u64>,
+    #[arg(long, value_name = "TIME,..", value_delimiter = ',', default_value = "10s")]
+    work: Vec<Nanoseconds>,
     /// Length of a time slice
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration::parse)]
-    slice: u64,
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    slice: Nanoseconds,
     /// Cost of a switch to another task
-    #[arg(long, value_name = "TIME", default_value = "0.1s", value_parser = duration::parse)]
-    switch_cost: u64,
+    #[arg(long, value_name = "TIME", default_value = "0.1s")]
+    switch_cost: Nanoseconds,
     /// Numbers of cores
     #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "1,2", value_parser = clap::value_parser!(u8).range(1..=64))]
     cores: Vec<u8>,
@@ -73,10 +86,10 @@ impl Settings {
         if work.contains(&0) {
             return Err("--work 0s: a task without work is none".into());
         }
-        if args.slice == 0 {
+        if args.slice.0 == 0 {
             return Err("--slice 0s: nothing would ever be done".into());
         }
-        let slices = work.iter().map(|work| u128::from(work.div_ceil(args.slice))).sum::<u128>();
+        let slices = work.iter().map(|work| u128::from(work.div_ceil(args.slice.0))).sum::<u128>();
         let mut cores: Vec<usize> = args.cores.iter().copied().map(usize::from).collect();
         cores.sort_unstable();
         cores.dedup();
@@ -88,7 +101,7 @@ impl Settings {
             ));
         }
         let all =
-            work.iter().map(|&work| u128::from(work)).sum::<u128>() + slices * u128::from(args.switch_cost);
+            work.iter().map(|&work| u128::from(work)).sum::<u128>() + slices * u128::from(args.switch_cost.0);
         if all > TOTAL_MAX {
             return Err(
                 "that could take more than a hundred years, even in virtual time: lower --work or --switch-cost"
@@ -101,8 +114,8 @@ impl Settings {
         Ok(Self {
             parameters: Parameters {
                 work_ns: work,
-                slice_ns: args.slice,
-                switch_cost_ns: args.switch_cost,
+                slice_ns: args.slice.0,
+                switch_cost_ns: args.switch_cost.0,
                 cores,
             },
             real: !args.no_real,
@@ -114,7 +127,8 @@ impl Settings {
 
 /// The work of each task.
 fn work(args: &Args) -> Result<Vec<u64>, String> {
-    match (args.tasks.map(usize::from), args.work.as_slice()) {
+    let work: Vec<u64> = args.work.iter().map(|time| time.0).collect();
+    match (args.tasks.map(usize::from), work.as_slice()) {
         (tasks, &[work]) => Ok(vec![work; tasks.unwrap_or(2)]),
         (None, work) if work.len() > TASKS_MAX => Err(format!("--work names more than {TASKS_MAX} tasks")),
         (None, work) => Ok(work.to_vec()),

@@ -9,12 +9,13 @@
 //! `README.md` beside this file says how it is simulated and measured, and what the JSON holds.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io;
 
 use serde::Serialize;
 
 use crate::exit_code::ExitCode;
-use crate::files;
+use crate::logging::complain;
+use crate::{files, output};
 
 mod args;
 mod differences;
@@ -43,25 +44,25 @@ struct Slices<'a> {
     real: Option<&'a Real>,
 }
 
-/// Runs the command; its text goes to `out`.
+/// Runs the command.
 ///
 /// # Errors
 /// No runtime can be built, a thread cannot be started or pinned, or something cannot be written; but nothing when
-/// whoever read `out` has gone.
-pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
+/// whoever read standard output has gone.
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let settings = match Settings::new(args) {
         Ok(settings) => settings,
         Err(message) => {
-            eprintln!("ropewalk slices: {message}");
+            complain("ropewalk slices", &message);
             return Ok(ExitCode::Usage);
         }
     };
     let parameters = &settings.parameters;
     let runs = simulate_all(parameters)?;
-    write(out, &(show::heading(parameters) + &show::simulated(parameters, &runs)))?;
+    output::print(&(show::heading(parameters) + &show::simulated(parameters, &runs)))?;
     let real = settings.real.then(|| Real::measure(parameters)).transpose()?;
     if let Some(real) = &real {
-        write(out, &show::real(parameters, &runs, real))?;
+        output::print(&show::real(parameters, &runs, real))?;
     }
     if let Some(path) = &settings.json {
         let all = Slices { schema: SCHEMA, parameters, simulated: &runs, real: real.as_ref() };
@@ -96,12 +97,4 @@ fn simulate_all(parameters: &Parameters) -> io::Result<Vec<Run>> {
         }
     }
     Ok(runs)
-}
-
-/// Writes; that nobody reads any more is no error.
-fn write(out: &mut impl Write, text: &str) -> io::Result<()> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
 }

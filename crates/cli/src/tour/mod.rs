@@ -21,14 +21,25 @@ use crate::exit_code::ExitCode;
 use crate::tour::language::Language;
 use crate::tour::topic::Topic;
 
+/// What stands below `--help`.
+const NOTES: &str = "\
+Examples:
+  ropewalk tour                     the topics
+  ropewalk tour train               one of them
+  ropewalk tour train --lang zh     in Chinese
+  ropewalk tour train --source      its program, to read and to change
+
+Exit codes:
+  0    shown
+  1    the program panicked
+  2    wrong usage";
+
 /// See what the textbooks tell about processes, threads and coroutines: a program a topic, a screen each
 ///
 /// Without a topic: the list of them. With one: its program runs, with the text around it that says what you see, why,
 /// and what to try. Takes seconds, needs no root, writes to standard output only.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  ropewalk tour\n  ropewalk tour train\n  ropewalk tour train --lang zh\n  ropewalk tour train --source"
-)]
+#[command(after_long_help = NOTES)]
 pub(crate) struct Args {
     /// What to see
     #[arg(value_enum)]

@@ -165,13 +165,13 @@ fn run<C: Client>(shared: &Shared<C>, connection: Connection, balances: Vec<i64>
         Err(_) => fail("the thread that writes the ledger panicked"),
     }
     if let Err((_, error)) = connection.close() {
-        eprintln!("ropewalk serve: closing {}: {error}", path.display());
+        tracing::warn!("closing {}: {error}", path.display());
     }
 }
 
 /// Ends the process with a message.
 fn fail(message: &str) -> ! {
-    eprintln!("ropewalk serve: {message}");
+    tracing::error!("{message}");
     std::process::exit(1)
 }
 

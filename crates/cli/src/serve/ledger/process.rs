@@ -34,6 +34,7 @@ use super::desk::Desk;
 use super::direct::Direct;
 use super::engine::Engine;
 use super::wire::{Reply, Request};
+use crate::logging::Logging;
 use crate::serve::drain;
 use crate::serve::socket::Socket;
 use crate::serve::throttle::Throttle;
@@ -49,6 +50,7 @@ struct Order {
     accounts: u32,
     balance: i64,
     control: Descriptor,
+    logging: Logging,
 }
 
 /// A running ledger, as the process that started it sees it.
@@ -86,6 +88,7 @@ impl LedgerProcess {
             accounts: opening.accounts,
             balance: opening.balance,
             control: theirs.into(),
+            logging: Logging::current(),
         };
         let phase = Arc::new(AtomicU8::new(phase::STARTING));
         let theirs = Arc::clone(&phase);
@@ -157,7 +160,7 @@ fn watch(order: Order, phase: &AtomicU8) -> Result<(), String> {
     };
     if phase.swap(phase::ENDED, SeqCst) == phase::SERVING {
         let why = ended.err().unwrap_or_else(|| "it has ended by itself".to_owned());
-        eprintln!("ropewalk serve: {why}; what was acknowledged is safe, start the service again");
+        tracing::error!("{why}; what was acknowledged is safe, start the service again");
         std::process::exit(1);
     }
     ended
@@ -165,6 +168,7 @@ fn watch(order: Order, phase: &AtomicU8) -> Result<(), String> {
 
 /// The ledger's process.
 fn keep(order: Order) -> Result<(), String> {
+    order.logging.start();
     // It outlives its parent by the time that it takes to commit what came: the end of all sockets is its end, too.
     set_parent_process_death_signal(None).map_err(|error| error.to_string())?;
     drain::ignore_file_size_signal().map_err(|error| error.to_string())?;

@@ -36,7 +36,7 @@ impl Plan for Coroutines {
         }
         let runtime = builder.build()?;
         if runtime.driver().reason().is_some() {
-            eprintln!("ropewalk serve: coroutines wait on {}", runtime.driver());
+            tracing::info!("coroutines wait on {}", runtime.driver());
         }
         runtime.run(body)
     }

@@ -1,6 +1,6 @@
 //! What the programs show, by their own figures.
 
-use crate::support::bare;
+use super::support::bare;
 
 #[test]
 fn the_company_has_the_same_day_with_threads_and_with_coroutines() {

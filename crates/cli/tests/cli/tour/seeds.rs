@@ -1,6 +1,6 @@
 //! The programs of the texts print what the texts print, to the byte.
 
-use crate::support::bare;
+use super::support::bare;
 
 /// Text 004: A and B; what follows there, 1 to 6, are the line numbers of the page.
 #[test]

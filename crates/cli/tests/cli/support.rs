@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,13 @@ impl Ended {
         self
     }
 
+    /// Fails with all output unless the run ended with `code`.
+    #[track_caller]
+    pub(crate) fn with_code(self, code: i32) -> Self {
+        self.assert_code(code);
+        self
+    }
+
     /// The last line of standard output.
     pub(crate) fn last_line(&self) -> &str {
         self.stdout.lines().last().unwrap_or_default()
@@ -71,19 +78,19 @@ pub(crate) fn ropewalk(arguments: &str) -> Run {
 
 impl Run {
     /// Starts any command, with its output read from the beginning.
-    pub(crate) fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_writing_to(command, Stdio::piped())
+    }
+
+    /// Starts any command, with another standard output. Only one that is piped is read.
+    pub(crate) fn start_writing_to(mut command: Command, stdout: Stdio) -> Self {
+        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().expect("the binary was built with the test");
-        let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (stdout, mut stderr) = (child.stdout.take(), child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // A test that wants no more lines has dropped its end, and the pipe closes with this thread.
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
+        if let Some(stdout) = stdout {
+            std::thread::spawn(move || forward(BufReader::new(stdout), &sender));
+        }
         let stderr = std::thread::spawn(move || {
             let mut text = String::new();
             let _ = stderr.read_to_string(&mut text);
@@ -102,7 +109,7 @@ impl Run {
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
         loop {
             match self.next_line() {
-                Some(line) if line.contains(text) => return line,
+                Some(line) if line.contains(text) => return line.trim_end().to_owned(),
                 Some(_) => {}
                 None => panic!("`{text}` never came:\n{}", self.seen),
             }
@@ -114,7 +121,6 @@ impl Run {
         match self.lines.recv_timeout(left) {
             Ok(line) => {
                 self.seen += &line;
-                self.seen.push('\n');
                 Some(line)
             }
             Err(RecvTimeoutError::Disconnected) => None,
@@ -151,6 +157,17 @@ impl Drop for Run {
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             let _ = kill_process_group(Pid::from_raw(self.pid()).unwrap(), Signal::KILL);
             let _ = self.child.wait();
+        }
+    }
+}
+
+/// Sends line after line as it is, its end included.
+fn forward(mut stdout: impl BufRead, lines: &Sender<String>) {
+    let mut line = String::new();
+    while stdout.read_line(&mut line).is_ok_and(|length| length > 0) {
+        // A test that wants no more lines has dropped its end, and the pipe closes with this thread.
+        if lines.send(std::mem::take(&mut line)).is_err() {
+            break;
         }
     }
 }

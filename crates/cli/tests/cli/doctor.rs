@@ -1,9 +1,5 @@
 //! `ropewalk doctor` from the outside: it looks, tries, and tells; what each fact means is tested beside the checks.
 
-#[path = "compare/support.rs"]
-#[allow(dead_code, reason = "the tests of `compare` need more of it")]
-mod support;
-
 use std::fs;
 
 use serde_json::Value;

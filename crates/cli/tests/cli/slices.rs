@@ -1,9 +1,5 @@
 //! `ropewalk slices` from the outside: the textbook's figures, sums that are right for any tasks, and the run for real.
 
-#[path = "compare/support.rs"]
-#[allow(dead_code, reason = "the tests of `compare` need more of it")]
-mod support;
-
 use std::collections::VecDeque;
 use std::fs;
 

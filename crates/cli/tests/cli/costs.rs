@@ -1,10 +1,6 @@
 //! `ropewalk costs` from the outside: what it measures, what it does not, the tables, the page and how it ends. No test
 //! says how fast anything has to be.
 
-#[path = "compare/support.rs"]
-#[allow(dead_code, reason = "the tests of `compare` need more of it")]
-mod support;
-
 use std::fs;
 use std::process::Command;
 

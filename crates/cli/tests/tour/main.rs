@@ -1,7 +1,0 @@
-//! `ropewalk tour` from the outside: every topic in every language, on both drivers, in little memory.
-
-mod support;
-
-mod screens;
-mod seeds;
-mod stories;
