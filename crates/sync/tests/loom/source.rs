@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Waker};
 
 use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use loom::thread;
@@ -81,12 +81,11 @@ fn a_poll_loses_no_edge() {
                 readiness.signal(Interest::Read);
             });
             let waker = Unparker::current().into_waker();
-            let mut context = Context::from_waker(&waker);
             let mut tries = 0;
-            let mut attempt = |place: &mut Place| {
+            let mut attempt = |place: &mut Place, waker: &Waker| {
                 source.poll_attempt(
                     place,
-                    &mut context,
+                    &mut Context::from_waker(waker),
                     || Ok(()),
                     || {
                         tries += 1;
@@ -95,13 +94,13 @@ fn a_poll_loses_no_edge() {
                 )
             };
             let mut other = Place::new(Interest::Read);
-            let _ = attempt(&mut other);
+            let _ = attempt(&mut other, Waker::noop());
             let mut place = Place::new(Interest::Read);
-            let mut pending = attempt(&mut place).is_pending();
+            let mut pending = attempt(&mut place, &waker).is_pending();
             drop(other);
             while pending {
                 park::park(&wait()).expect("nobody interrupts it");
-                pending = attempt(&mut place).is_pending();
+                pending = attempt(&mut place, &waker).is_pending();
             }
             assert!(tries <= 5, "{tries}");
             driver.join().unwrap();
