@@ -33,6 +33,7 @@
 //! | end tasks | [`JoinHandle::cancel`], [`timeout`](fn@timeout), [`shield`], [`defer_cancel`] |
 //! | end many tasks, pieces of code and selects together | [`CancelToken`] |
 //! | take turns without a scheduler | [`generator`] |
+//! | read and write files | [`fs`] |
 //! | talk | [`channel`], [`sync`], [`net`]; between processes also [`ipc`] |
 //! | publish and subscribe | [`topic::Topic`] |
 //! | hear of signals | [`signal`] |
@@ -59,6 +60,7 @@
 #[cfg(feature = "compat")]
 pub mod compat;
 pub mod coroutine;
+pub mod fs;
 pub mod future;
 pub mod generator;
 pub mod io;

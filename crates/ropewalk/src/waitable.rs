@@ -14,13 +14,28 @@ use ropewalk_sync::source::Source;
 
 /// What a task can wait for.
 #[derive(Debug)]
-pub(crate) struct Waitable {
+pub(crate) struct Waitable<T: AsFd = OwnedFd> {
     /// Always there, but for the moment in which it is handed on.
-    fd: Option<OwnedFd>,
+    fd: Option<T>,
     source: Source,
 }
 
-impl Waitable {
+impl<T: AsFd> Waitable<T> {
+    pub(crate) fn new(fd: T) -> Self {
+        Self { fd: Some(fd), source: Source::default() }
+    }
+
+    /// What owns the descriptor.
+    pub(crate) fn get(&self) -> &T {
+        self.fd.as_ref().expect("it is taken only when the value ends")
+    }
+
+    /// Hands it on.
+    pub(crate) fn into_inner(mut self) -> T {
+        self.source.forget(self.as_fd());
+        self.fd.take().expect("it is taken only once")
+    }
+
     /// As [`Source::attempt`].
     pub(crate) fn attempt<R>(
         &self,
@@ -54,33 +69,34 @@ impl Waitable {
             watched => watched,
         }
     }
+}
 
+impl Waitable {
     /// A duplicate, with a waiting half of its own.
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         Ok(self.as_fd().try_clone_to_owned()?.into())
     }
 }
 
-impl AsFd for Waitable {
+impl<T: AsFd> AsFd for Waitable<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_ref().expect("it is taken only when the value ends").as_fd()
+        self.get().as_fd()
     }
 }
 
 impl From<OwnedFd> for Waitable {
     fn from(fd: OwnedFd) -> Self {
-        Self { fd: Some(fd), source: Source::default() }
+        Self::new(fd)
     }
 }
 
 impl From<Waitable> for OwnedFd {
-    fn from(mut waitable: Waitable) -> Self {
-        waitable.source.forget(waitable.as_fd());
-        waitable.fd.take().expect("it is taken only once")
+    fn from(waitable: Waitable) -> Self {
+        waitable.into_inner()
     }
 }
 
-impl Drop for Waitable {
+impl<T: AsFd> Drop for Waitable<T> {
     fn drop(&mut self) {
         if let Some(fd) = &self.fd {
             self.source.forget(fd.as_fd());

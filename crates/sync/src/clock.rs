@@ -26,7 +26,7 @@ pub const LAST: u64 = NEVER - 1;
 ///
 /// What goes on outside takes real time, and must not be missed. So the clock goes on only as fast as real time does
 /// while
-/// - a `blocking` call is under way,
+/// - a `blocking` call, or an operation on a file, is under way,
 /// - a thread that a task of the runtime has spawned is alive,
 /// - a descriptor is watched: one on which a coroutine has waited, until it is closed.
 ///

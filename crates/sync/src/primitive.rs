@@ -155,7 +155,28 @@ pub mod futex {
 
 /// System calls that another thread can end; loom has no kernel to model them with.
 #[cfg(not(loom))]
-pub use ropewalk_sys::interruptible;
+pub mod interruptible {
+    use std::io;
+
+    pub use ropewalk_sys::interruptible::*;
+    use ropewalk_sys::operation::Operation;
+
+    use super::AtomicU32;
+
+    /// Makes an operation here.
+    ///
+    /// # Errors
+    /// As [`Operation::make`].
+    pub fn make(word: &AtomicU32, operation: &mut Operation<'_>) -> io::Result<usize> {
+        operation.make(word)
+    }
+
+    /// A word that nobody changes.
+    #[must_use]
+    pub fn never() -> AtomicU32 {
+        AtomicU32::new(SUSPENDED)
+    }
+}
 
 /// The same names for loom, whose models wait for no descriptor.
 #[cfg(loom)]
@@ -165,9 +186,24 @@ pub mod interruptible {
     use std::time::Instant;
 
     pub use ropewalk_sys::interruptible::{SUSPENDED, ThreadId, interrupt};
+    use ropewalk_sys::operation::Operation;
     use ropewalk_sys::poll::{Interest, Polled};
 
     use super::AtomicU32;
+
+    /// Not modelled.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn make(_: &AtomicU32, _: &mut Operation<'_>) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// A word that nobody changes.
+    #[must_use]
+    pub fn never() -> AtomicU32 {
+        AtomicU32::new(SUSPENDED)
+    }
 
     /// Not modelled.
     ///

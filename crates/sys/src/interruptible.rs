@@ -213,7 +213,11 @@ pub fn interrupt(thread: ThreadId) -> bool {
 
 /// # Safety
 /// The arguments are valid for the call.
-unsafe fn call(word: &AtomicU32, number: libc::c_long, arguments: [usize; 6]) -> io::Result<usize> {
+pub(crate) unsafe fn call(
+    word: &AtomicU32,
+    number: libc::c_long,
+    arguments: [usize; 6],
+) -> io::Result<usize> {
     // SAFETY: the word and the arguments live until the call returns; the rest is the caller's promise.
     let result = unsafe { ropewalk_interruptible(word, number, &raw const arguments) };
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result as i32))

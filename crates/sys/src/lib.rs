@@ -21,6 +21,7 @@ pub mod interruptible;
 pub mod limits;
 pub mod memory;
 pub mod objects;
+pub mod operation;
 pub mod poll;
 pub mod process;
 pub mod scheduling;

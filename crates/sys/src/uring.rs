@@ -1,6 +1,7 @@
-//! Readiness of many descriptors through `io_uring(7)`: one multishot poll each.
+//! Readiness of many descriptors through `io_uring(7)`, one multishot poll each; and operations that the kernel completes.
 //!
-//! Submissions are batched with the next wait, so to watch a descriptor costs no system call of its own.
+//! Submissions are batched with the next wait, so to watch a descriptor, or to have an operation made, costs no system call
+//! of its own.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -10,10 +11,34 @@ use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, Probe, cqueue, opcode, squeue, types};
 
 use crate::epoll::Ready;
+use crate::operation::Operation;
 
 const ENTRIES: u32 = 256;
 /// The token of the requests whose own completions nobody waits for.
 const NOBODY: u64 = u64::MAX;
+/// Set in the token of an operation, and of nothing else.
+const OPERATION: u64 = 1 << 63;
+
+/// What a ring has to say.
+#[derive(Debug)]
+pub enum Report {
+    /// A descriptor became ready, and whether it goes on being watched.
+    Ready {
+        /// What it is watched under.
+        token: u64,
+        /// For what.
+        ready: Ready,
+        /// Else it has to be added again.
+        goes_on: bool,
+    },
+    /// An operation is over: nothing of what it borrows is used any more.
+    Completed {
+        /// What it was submitted under.
+        token: u64,
+        /// What the system call would have given.
+        result: io::Result<usize>,
+    },
+}
 
 /// A ring that only the thread that made it uses.
 pub struct Ring(IoUring);
@@ -42,22 +67,55 @@ impl Ring {
             .build(ENTRIES)?;
         let mut probe = Probe::new();
         ring.submitter().register_probe(&mut probe)?;
-        let complete =
-            probe.is_supported(opcode::PollAdd::CODE) && probe.is_supported(opcode::AsyncCancel::CODE);
+        let needed = [
+            opcode::PollAdd::CODE,
+            opcode::AsyncCancel::CODE,
+            opcode::Read::CODE,
+            opcode::Write::CODE,
+            opcode::Readv::CODE,
+            opcode::Writev::CODE,
+            opcode::Fsync::CODE,
+        ];
+        let complete = needed.into_iter().all(|code| probe.is_supported(code));
         if !complete || !ring.params().is_feature_ext_arg() || !ring.params().is_feature_nodrop() {
             return Err(io::ErrorKind::Unsupported.into());
         }
         Ok(Self(ring))
     }
 
+    /// Queues it; if the queue is full, has the kernel take what is in it first.
     fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
         loop {
-            // SAFETY: a poll request names a descriptor and no memory.
+            // SAFETY: a poll, or a cancellation, names a descriptor and no memory; an operation's memory is promised by the
+            // caller of `submit_operation`.
             if unsafe { self.0.submission().push(entry) }.is_ok() {
                 return Ok(());
             }
             self.0.submit()?;
         }
+    }
+
+    /// Has the kernel make `operation`, and report it under `token`, which is below 2^62. Takes effect with the next
+    /// [`wait`](Self::wait). `false`: a ring does not do this one.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); then it was not taken.
+    ///
+    /// # Safety
+    /// What the operation borrows stays where it is, and untouched by others, until it is reported; for ever, if the ring is
+    /// dropped before: the kernel ends what is under way when it likes.
+    pub unsafe fn submit_operation(&mut self, operation: &Operation<'_>, token: u64) -> io::Result<bool> {
+        debug_assert!(token < OPERATION >> 1, "no operation has the token of NOBODY");
+        let Some(entry) = operation.entry() else { return Ok(false) };
+        self.push(&entry.user_data(token | OPERATION)).map(|()| true)
+    }
+
+    /// Asks the kernel to break off the operation with this token. It is reported in any case, with what it has done by then.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn cancel_operation(&mut self, token: u64) -> io::Result<()> {
+        self.push(&opcode::AsyncCancel::new(token | OPERATION).build().user_data(NOBODY))
     }
 
     /// Watches `fd` both ways, edge-triggered: an edge that is already there is reported at once. Takes effect with the
@@ -120,16 +178,12 @@ impl Ring {
         entered.map(drop)
     }
 
-    /// Submits what was added and removed, waits for events (`None`: for as long as it takes; zero: only looks), and
-    /// calls `each` with every token, what it is ready for, and whether it goes on being watched.
+    /// Submits what was added and removed, waits for reports (`None`: for as long as it takes; zero: only looks), and calls
+    /// `each` with every one.
     ///
     /// # Errors
     /// None but what a broken ring gives; an interruption by a signal counts as no event.
-    pub fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-        mut each: impl FnMut(u64, Ready, bool),
-    ) -> io::Result<usize> {
+    pub fn wait(&mut self, timeout: Option<Duration>, mut each: impl FnMut(Report)) -> io::Result<()> {
         let entered = match timeout {
             Some(Duration::ZERO) => self.submit(),
             None => self.0.submitter().submit_and_wait(1).map(drop),
@@ -144,21 +198,26 @@ impl Ring {
             }
             _ => {}
         }
-        let mut events = 0;
         for completion in self.0.completion() {
-            if completion.user_data() == NOBODY {
+            let (token, result) = (completion.user_data(), completion.result());
+            if token == NOBODY {
                 continue;
             }
-            events += 1;
-            // A poll that the kernel refuses would be refused again.
-            let goes_on = cqueue::more(completion.flags()) || completion.result() < 0;
-            // An error of the poll itself (the descriptor cannot be polled) wakes both ways: the operation will tell.
-            let bits = u32::try_from(completion.result()).unwrap_or(libc::POLLERR as u32);
-            if completion.result() != -libc::ECANCELED {
-                each(completion.user_data(), Ready::from_poll_bits(bits), goes_on);
+            if token & OPERATION != 0 {
+                let result = usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result));
+                each(Report::Completed { token: token & !OPERATION, result });
+                continue;
             }
+            if result == -libc::ECANCELED {
+                continue;
+            }
+            // A poll that the kernel refuses would be refused again.
+            let goes_on = cqueue::more(completion.flags()) || result < 0;
+            // An error of the poll itself (the descriptor cannot be polled) wakes both ways: the operation will tell.
+            let bits = u32::try_from(result).unwrap_or(libc::POLLERR as u32);
+            each(Report::Ready { token, ready: Ready::from_poll_bits(bits), goes_on });
         }
-        Ok(events)
+        Ok(())
     }
 }
 

@@ -322,7 +322,7 @@ every public function, by its type or module. The page is written from the sourc
 `cargo run -p ropewalk-tidy --example waits > docs/waits.md`; a test compares the two, and
 `switches::what_is_said_never_to_switch_does_not` calls what is said never to, under a hook that would notice.
 
-Of the traits of std: `Read`, `Write` and `BufRead` of `net`, `io` and `process`, `Iterator` of receivers, of `incoming` and of
+Of the traits of std: `Read`, `Write`, `BufRead` and `Seek` of `net`, `fs`, `io` and `process`, `Iterator` of receivers, of `incoming` and of
 generators, and `IntoFuture` may switch where the methods of the same type do. `Drop`, `Clone`, `Debug`, comparisons, conversions
 never do; but the end of a block that waits is a wait of that block: `scope`, `timeout`, `run`. To drop a generator runs the
 destructors of its body, which may wait. A closure that is handed over may wait wherever the function that calls it says so, or

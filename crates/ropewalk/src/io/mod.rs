@@ -12,6 +12,8 @@
 //! pipe(7)). There, of several readers of one end the quickest takes all, and another coroutine that was told the same
 //! holds up its worker until more comes.
 
+mod end;
 mod pipe;
 
+pub(crate) use self::end::End;
 pub use self::pipe::{PipeReader, PipeWriter, pipe};

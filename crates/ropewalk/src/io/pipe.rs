@@ -2,21 +2,11 @@
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use ropewalk_sync::park::Interest::{Read as ForRead, Write as ForWrite};
-use ropewalk_sync::park::{self, Wait, WaitReason, interruptible};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::FileType;
-use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2, readv, write};
+use ropewalk_sync::park::WaitReason;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::waitable::Waitable;
-
-/// What there is room for in a pipe that is ready to be written to (pipe(7)).
-const PIPE_BUF: usize = 4096;
-/// Where a file is read from that has no places, such as a pipe (preadv2(2)).
-const NO_PLACE: u64 = u64::MAX;
+use super::end::End;
 
 /// Makes a pipe, as [`std::io::pipe`].
 ///
@@ -41,104 +31,9 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     Ok((PipeReader(End::new(reader, true)), PipeWriter(End::new(writer, true))))
 }
 
-/// One end.
-#[derive(Debug)]
-struct End {
-    fd: Waitable,
-    /// Whether the kernel takes `RWF_NOWAIT` for it, as far as is known.
-    nowait: AtomicBool,
-}
-
-impl End {
-    fn new(fd: OwnedFd, nowait: bool) -> Self {
-        Self { fd: fd.into(), nowait: AtomicBool::new(nowait) }
-    }
-
-    fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { fd: self.fd.try_clone()?, nowait: AtomicBool::new(self.nowait.load(Relaxed)) })
-    }
-
-    /// A system call that does not wait, unless the kernel does not know how not to: then nothing.
-    fn without_waiting<R>(&self, call: impl FnOnce() -> rustix::io::Result<R>) -> io::Result<Option<R>> {
-        // Relaxed: a hint that stands for itself.
-        if !self.nowait.load(Relaxed) {
-            return Ok(None);
-        }
-        match call() {
-            Err(Errno::OPNOTSUPP) => {
-                self.nowait.store(false, Relaxed);
-                Ok(None)
-            }
-            result => Ok(Some(result?)),
-        }
-    }
-
-    /// Whether a system call would find something, or an end.
-    fn check_ready(&self, events: PollFlags) -> io::Result<()> {
-        match poll(&mut [PollFd::new(&self.fd, events)], Some(&Timespec::default()))? {
-            0 => Err(io::ErrorKind::WouldBlock.into()),
-            _ => Ok(()),
-        }
-    }
-
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wait = Wait::new(WaitReason::PipeRead).fallible();
-        if park::may_block() {
-            // A thread waits in `read` itself, as it would in std: one system call for each read.
-            match park::call(&wait, |word| interruptible::read(word, self.fd.as_fd(), buffer)) {
-                // Somebody else who has it, too, has set it to non-blocking mode.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
-            }
-        }
-        self.read_vectored(&mut [IoSliceMut::new(buffer)])
-    }
-
-    fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let wait = Wait::new(WaitReason::PipeRead).fallible();
-        self.fd.attempt(ForRead, &wait, || {
-            let now = || preadv2(&self.fd, buffers, NO_PLACE, ReadWriteFlags::NOWAIT);
-            if let Some(length) = self.without_waiting(now)? {
-                return Ok(length);
-            }
-            self.check_ready(PollFlags::IN)?;
-            Ok(readv(&self.fd, buffers)?)
-        })
-    }
-
-    fn write(&self, buffer: &[u8]) -> io::Result<usize> {
-        let wait = Wait::new(WaitReason::PipeWrite).fallible();
-        if park::may_block() {
-            match park::call(&wait, |word| interruptible::write(word, self.fd.as_fd(), buffer)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
-            }
-        }
-        self.write_vectored(&[IoSlice::new(buffer)])
-    }
-
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let wait = Wait::new(WaitReason::PipeWrite).fallible();
-        let first = buffers.iter().find(|buffer| !buffer.is_empty()).map_or(&[][..], |buffer| buffer);
-        self.fd.attempt(ForWrite, &wait, || {
-            let now = || pwritev2(&self.fd, buffers, NO_PLACE, ReadWriteFlags::NOWAIT);
-            if let Some(length) = self.without_waiting(now)? {
-                return Ok(length);
-            }
-            self.check_ready(PollFlags::OUT)?;
-            Ok(write(&self.fd, &first[..first.len().min(PIPE_BUF)])?)
-        })
-    }
-}
-
-impl From<OwnedFd> for End {
-    fn from(fd: OwnedFd) -> Self {
-        // A regular file says "not now" of what it must fetch from the disk, and nobody tells when it has.
-        let is_pipe = rustix::fs::fstat(&fd)
-            .is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Fifo);
-        Self::new(fd, is_pipe)
-    }
-}
+/// What a pipe's end waits for.
+const READ: WaitReason = WaitReason::PipeRead;
+const WRITE: WaitReason = WaitReason::PipeWrite;
 
 /// The end of a pipe that is read from, mirroring [`std::io::PipeReader`]. A read gives 0 when all writers are gone.
 ///
@@ -161,11 +56,11 @@ impl Read for &PipeReader {
     /// # Waits
     /// Until there is something to read, or no writer any more.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        self.0.read(READ, buffer)
     }
 
     fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.0.read_vectored(buffers)
+        self.0.read_vectored(READ, buffers)
     }
 }
 
@@ -201,11 +96,11 @@ impl Write for &PipeWriter {
     /// # Waits
     /// While the pipe is full: it holds 64 KiB.
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.0.write(buffer)
+        self.0.write(WRITE, buffer)
     }
 
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(buffers)
+        self.0.write_vectored(WRITE, buffers)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -232,7 +127,7 @@ macro_rules! descriptor_traits {
     ($type:ident) => {
         impl AsFd for $type {
             fn as_fd(&self) -> BorrowedFd<'_> {
-                self.0.fd.as_fd()
+                self.0.as_fd()
             }
         }
 
@@ -245,13 +140,13 @@ macro_rules! descriptor_traits {
         impl From<OwnedFd> for $type {
             /// Takes over a descriptor; whether it is in blocking mode does not matter and is not changed.
             fn from(fd: OwnedFd) -> Self {
-                Self(fd.into())
+                Self(End::of(fd))
             }
         }
 
         impl From<$type> for OwnedFd {
             fn from(end: $type) -> Self {
-                end.0.fd.into()
+                end.0.into_inner()
             }
         }
 

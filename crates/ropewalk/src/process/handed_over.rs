@@ -6,6 +6,7 @@ use ropewalk_ipc::message::{deserialize_descriptor, serialize_descriptor};
 use ropewalk_runtime::process::Stdio;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::fs::File;
 use crate::io::{PipeReader, PipeWriter};
 use crate::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -25,7 +26,7 @@ macro_rules! in_messages {
         }
     )*};
 }
-in_messages!(PipeReader, PipeWriter, TcpListener, TcpStream, UnixListener, UnixStream);
+in_messages!(File, PipeReader, PipeWriter, TcpListener, TcpStream, UnixListener, UnixStream);
 
 macro_rules! as_standard_streams {
     ($($type:ty),*) => {$(
@@ -36,4 +37,4 @@ macro_rules! as_standard_streams {
         }
     )*};
 }
-as_standard_streams!(PipeReader, PipeWriter);
+as_standard_streams!(File, PipeReader, PipeWriter);

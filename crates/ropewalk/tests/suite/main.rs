@@ -19,6 +19,7 @@ mod ends;
 mod entries;
 mod exit_rule;
 mod faults;
+mod files;
 mod futures;
 mod generators;
 mod hooks;

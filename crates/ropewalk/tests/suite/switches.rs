@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use ropewalk::channel::{Select, bounded, never, unbounded};
+use ropewalk::fs::{DirBuilder, DirEntry, File, OpenOptions};
 use ropewalk::future::{co, sleep, sleep_until, spawn_future};
 use ropewalk::generator::Generator;
 use ropewalk::hooks::SwitchHook;
@@ -755,6 +756,57 @@ fn stream() -> TcpStream {
     pair().0
 }
 
+/// A file that is open.
+fn file() -> File {
+    File::from(tempfile::tempfile().unwrap())
+}
+
+/// An entry of a directory.
+fn entry() -> DirEntry {
+    ropewalk::fs::read_dir("/proc/self").unwrap().next().unwrap().unwrap()
+}
+
+const FILES: &[(&str, Prepare)] = &[
+    ("fs::File::options", || Box::new(|| ignore(File::options()))),
+    ("fs::File::try_clone", || {
+        let file = file();
+        Box::new(move || drop(file.try_clone().unwrap()))
+    }),
+    ("fs::File::try_lock", || {
+        let file = file();
+        Box::new(move || file.try_lock().unwrap())
+    }),
+    ("fs::File::try_lock_shared", || {
+        let file = file();
+        Box::new(move || file.try_lock_shared().unwrap())
+    }),
+    ("fs::File::unlock", || {
+        let file = file();
+        Box::new(move || file.unlock().unwrap())
+    }),
+    ("fs::OpenOptions::new", || Box::new(|| ignore(OpenOptions::new()))),
+    ("fs::OpenOptions::read", || Box::new(|| ignore(OpenOptions::new().read(true).clone()))),
+    ("fs::OpenOptions::write", || Box::new(|| ignore(OpenOptions::new().write(true).clone()))),
+    ("fs::OpenOptions::append", || Box::new(|| ignore(OpenOptions::new().append(true).clone()))),
+    ("fs::OpenOptions::truncate", || Box::new(|| ignore(OpenOptions::new().truncate(true).clone()))),
+    ("fs::OpenOptions::create", || Box::new(|| ignore(OpenOptions::new().create(true).clone()))),
+    ("fs::OpenOptions::create_new", || Box::new(|| ignore(OpenOptions::new().create_new(true).clone()))),
+    ("fs::DirBuilder::new", || Box::new(|| ignore(DirBuilder::new()))),
+    ("fs::DirBuilder::recursive", || Box::new(|| ignore(format!("{:?}", DirBuilder::new().recursive(true))))),
+    ("fs::DirEntry::file_name", || {
+        let entry = entry();
+        Box::new(move || drop(entry.file_name()))
+    }),
+    ("fs::DirEntry::path", || {
+        let entry = entry();
+        Box::new(move || drop(entry.path()))
+    }),
+    ("a file is dropped", || {
+        let file = file();
+        Box::new(move || drop(file))
+    }),
+];
+
 const SOCKETS: &[(&str, Prepare)] = &[
     ("net::TcpListener::local_addr", || {
         let (listener, _) = listener();
@@ -878,7 +930,7 @@ fn with_unix_stream(f: fn(&UnixStream)) -> Box<dyn FnOnce()> {
 #[test]
 fn what_is_said_never_to_switch_does_not() {
     Switches::run(|switches| {
-        for (name, prepare) in [LOCKS, CHANNELS, TOPICS, TASKS, SOCKETS].concat() {
+        for (name, prepare) in [LOCKS, CHANNELS, TOPICS, TASKS, FILES, SOCKETS].concat() {
             let call = prepare();
             assert_eq!(switches.of(call), 0, "{name} has switched");
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ropewalk_sys::epoll::Epoll;
 use ropewalk_sys::eventfd::EventFd;
+use ropewalk_sys::operation::Operation;
 
 use super::{Driver, Event};
 
@@ -38,10 +39,16 @@ impl Driver for EpollDriver {
         }
     }
 
+    unsafe fn submit(&mut self, _operation: &Operation<'_>, _token: u64) -> bool {
+        false
+    }
+
+    fn cancel(&mut self, _token: u64) {}
+
     fn turn(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
         self.epoll.wait(timeout, |token, ready| {
             if token != WAKER {
-                events.push(Event { token, ready });
+                events.push(Event::Ready(token, ready));
             }
         })?;
         Ok(())

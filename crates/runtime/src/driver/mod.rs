@@ -1,8 +1,10 @@
-//! Where a worker hears from the kernel: which descriptors became ready, and that somebody wants it.
+//! Where a worker hears from the kernel: which descriptors became ready, which operations are over, and that somebody
+//! wants it.
 //!
-//! A driver reports; it schedules nothing. Both drivers do the same job, readiness by edges, so everything above them is
+//! A driver reports; it schedules nothing. For readiness, by edges, both drivers do the same job, so everything above them is
 //! one path: io_uring saves the system calls (to watch a descriptor costs none of its own, and a look that finds
-//! nothing costs none), epoll works everywhere. Which one a runtime uses is probed once when it is built.
+//! nothing costs none), epoll works everywhere. An operation, for what has no readiness, only io_uring takes: where a driver
+//! does not, a thread of the pool makes it. Which driver a runtime uses is probed once when it is built.
 
 mod epoll;
 #[cfg(feature = "uring")]
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use ropewalk_sys::epoll::{Epoll, Ready};
 use ropewalk_sys::eventfd::EventFd;
+use ropewalk_sys::operation::Operation;
 
 /// How a runtime hears from the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,10 +39,12 @@ impl fmt::Display for DriverKind {
     }
 }
 
-/// One descriptor's news.
-pub(crate) struct Event {
-    pub(crate) token: u64,
-    pub(crate) ready: Ready,
+/// What a driver reports.
+pub(crate) enum Event {
+    /// The descriptor that is watched under this token became ready.
+    Ready(u64, Ready),
+    /// The operation that was submitted under this token is over.
+    Completed(u64, io::Result<usize>),
 }
 
 /// The seam: what a worker needs of the kernel. Used by the worker's own thread.
@@ -49,6 +54,16 @@ pub(crate) trait Driver {
 
     /// Reports nothing more under `token`.
     fn unwatch(&mut self, fd: Option<BorrowedFd<'_>>, token: u64);
+
+    /// Has the kernel make `operation` and reports its end under `token`. `false`: not by this driver.
+    ///
+    /// # Safety
+    /// What the operation borrows stays where it is, untouched by others, until its end is reported; for ever, if the driver
+    /// goes before that.
+    unsafe fn submit(&mut self, operation: &Operation<'_>, token: u64) -> bool;
+
+    /// Asks the kernel to break off what was submitted under `token`. Its end is reported all the same.
+    fn cancel(&mut self, token: u64);
 
     /// Adds what there is to `events`. Waits until there is something or the worker is woken: for `timeout` at most,
     /// `None` for as long as it takes, zero not at all.

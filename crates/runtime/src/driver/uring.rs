@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use ropewalk_sys::epoll::Epoll;
 use ropewalk_sys::eventfd::EventFd;
-use ropewalk_sys::uring::Ring;
+use ropewalk_sys::operation::Operation;
+use ropewalk_sys::uring::{Report, Ring};
 
 use super::{Driver, Event};
 
 /// The token of the waker; no source has it, nor the ring's own requests.
-const WAKER: u64 = u64::MAX - 1;
+const WAKER: u64 = u64::MAX >> 1;
 
 pub(super) struct UringDriver {
     ring: Ring,
@@ -61,15 +62,29 @@ impl Driver for UringDriver {
         }
     }
 
+    unsafe fn submit(&mut self, operation: &Operation<'_>, token: u64) -> bool {
+        // Where the kernel takes nothing at the moment, somebody else has to make the call.
+        // SAFETY: the caller's promise.
+        unsafe { self.ring.submit_operation(operation, token) }.unwrap_or(false)
+    }
+
+    fn cancel(&mut self, token: u64) {
+        // Where the kernel takes nothing at the moment, the operation ends when it ends.
+        let _ = self.ring.cancel_operation(token);
+    }
+
     fn turn(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
         let ended = &mut self.ended;
-        self.ring.wait(timeout, |token, ready, goes_on| {
-            if token != WAKER {
-                events.push(Event { token, ready });
+        self.ring.wait(timeout, |report| match report {
+            Report::Ready { token, ready, goes_on } => {
+                if token != WAKER {
+                    events.push(Event::Ready(token, ready));
+                }
+                if !goes_on {
+                    ended.push(token);
+                }
             }
-            if !goes_on {
-                ended.push(token);
-            }
+            Report::Completed { token, result } => events.push(Event::Completed(token, result)),
         })?;
         self.begin_again()
     }

@@ -10,8 +10,9 @@ use std::time::Instant;
 
 use ropewalk_sync::clock::{self, NEVER};
 use ropewalk_sync::park::word::Sleep;
-use ropewalk_sync::park::{self, Home, Interest, Park, Waiter, Watched};
+use ropewalk_sync::park::{self, Home, Interest, Operation, Park, Unparker, Waiter, Watched};
 
+use super::pool;
 use crate::scheduler::core::{Command, Core, Ready, Runnable};
 use crate::scheduler::remote::Message;
 use crate::scheduler::worker::with_worker;
@@ -108,6 +109,29 @@ unsafe impl<F: FnOnce() -> T, T> Park for Cell<Core, F, T> {
                 Ok((worker.remote.clone() as Arc<dyn Home>, token))
             })
         })
+    }
+
+    unsafe fn begin(&self, operation: &Operation<'_>) -> u64 {
+        with_worker(|worker| {
+            let worker = worker.expect("a coroutine runs on a worker");
+            // SAFETY: the caller's promise. A call on the pool is made once, and only while the operation is under way.
+            unsafe {
+                worker.begin(operation, Unparker::current(), |home, token| {
+                    pool::make(operation.detach(), move |result| {
+                        // A worker that has ended has leaked who waits.
+                        drop(home.post(Message::Completed(token, result)));
+                    })
+                })
+            }
+        })
+    }
+
+    fn outcome(&self, token: u64) -> Option<io::Result<usize>> {
+        with_worker(|worker| worker.expect("a coroutine runs on a worker").outcome(token))
+    }
+
+    fn break_off(&self, token: u64) {
+        with_worker(|worker| worker.expect("a coroutine runs on a worker").break_off(token));
     }
 
     fn poll(&self, _fd: BorrowedFd<'_>, _interest: Interest, _deadline: Option<Instant>) -> io::Result<()> {

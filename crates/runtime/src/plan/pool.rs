@@ -4,16 +4,23 @@
 //! the coroutine waits for it. The pool grows with the calls that are under way, to [`THREADS_MAX`]; what comes then
 //! waits in line. A thread that had nothing to do for [`IDLE`] ends. Each waiting call has a task that waits for it, so
 //! the line is no longer than there are tasks.
+//!
+//! An operation that a driver does not make is made here, too, and can be interrupted. One that waits for what others do - a
+//! lock, the other end of a FIFO - adds one to the limit while it lasts: those others may need the pool themselves.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::Location;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ropewalk_sync::clock;
-use ropewalk_sync::park::{self, Park, Wait, WaitReason, Waiter};
+use ropewalk_sync::park::{self, Operation, Park, ThreadId, Wait, WaitReason, Waiter};
+use ropewalk_sync::primitive::lock;
 use ropewalk_sync::wait_list::WaitList;
 
+use crate::scheduler::operations::Elsewhere;
 use crate::scheduler::shared::Outside;
 use crate::scheduler::worker::with_worker;
 use crate::task::cell::{Cell, IntoPark, Joinable, Plan};
@@ -36,6 +43,11 @@ impl Plan for PoolPlan {
 /// A call, as the pool sees it.
 trait Call: Send + Sync {
     fn execute(&self);
+
+    /// Whether it may wait for others, who may need the pool.
+    fn waits_for_others(&self) -> bool {
+        false
+    }
 
     /// The address of its header: what its caller waits for.
     fn object(&self) -> usize;
@@ -63,6 +75,8 @@ impl<F: FnOnce() -> T, T> IntoPark for Cell<PoolPlan, F, T> {
 struct Pool {
     calls: VecDeque<Arc<dyn Call>>,
     threads: usize,
+    /// How many of the calls in line or under way may wait for others.
+    waiting_for_others: usize,
     /// Which call is under way on which thread, for inspectors.
     executing: Vec<Executing>,
 }
@@ -89,12 +103,13 @@ fn pool() -> &'static WaitList<Pool> {
 fn submit(call: Arc<dyn Call>) {
     let pool = pool();
     let mut state = pool.lock();
+    state.waiting_for_others += usize::from(call.waits_for_others());
     state.calls.push_back(call);
     // A thread that has been told already counts as idle no longer, so one that waits is free for this call.
     if let Some(thread) = state.notify_first(0) {
         drop(state);
         thread.unpark();
-    } else if state.threads < THREADS_MAX {
+    } else if state.threads < THREADS_MAX + state.waiting_for_others {
         state.threads += 1;
         let first = state.threads == 1;
         drop(state);
@@ -113,7 +128,10 @@ fn serve_pending() {
     loop {
         let call = pool().lock().calls.pop_front();
         match call {
-            Some(call) => call.execute(),
+            Some(call) => {
+                call.execute();
+                pool().lock().waiting_for_others -= usize::from(call.waits_for_others());
+            }
             None => return,
         }
     }
@@ -128,8 +146,10 @@ fn serve_calls() {
             state.executing.push(Executing { object: call.object(), thread });
             drop(state);
             call.execute();
+            let waited_for_others = call.waits_for_others();
             drop(call);
             state = pool.lock();
+            state.waiting_for_others -= usize::from(waited_for_others);
             state.executing.retain(|executing| executing.thread != thread);
             continue;
         }
@@ -194,4 +214,62 @@ where
             Err(error) => unreachable!("nobody can cancel a call on the pool: {error}"),
         },
     }
+}
+
+/// An operation that a thread of the pool makes.
+struct Made<F> {
+    operation: Mutex<Operation<'static>>,
+    waits_for_others: bool,
+    /// What the system call looks at before it sleeps: see `interruptible`.
+    word: AtomicU32,
+    /// Who makes it, while it does.
+    thread: Mutex<Option<ThreadId>>,
+    report: F,
+}
+
+impl<F: Fn(io::Result<usize>) + Send + Sync> Call for Made<F> {
+    fn execute(&self) {
+        *lock(&self.thread) = Some(ThreadId::current());
+        let result = lock(&self.operation).make(&self.word);
+        *lock(&self.thread) = None;
+        (self.report)(result);
+    }
+
+    fn waits_for_others(&self) -> bool {
+        self.waits_for_others
+    }
+
+    fn object(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl<F: Fn(io::Result<usize>) + Send + Sync> Elsewhere for Made<F> {
+    fn interrupt(&self) {
+        // The word first: a call that has not begun looks at it, and one that has is ended by the signal.
+        self.word.store(INTERRUPTED, Relaxed);
+        // The thread makes no other call as long as this is locked.
+        if let Some(thread) = *lock(&self.thread) {
+            park::interruptible::interrupt(thread);
+        }
+    }
+}
+
+/// What is no longer `SUSPENDED`.
+const INTERRUPTED: u32 = 0;
+
+/// Has a thread of the pool make `operation`, and calls `report` there when it is over. Never waits.
+pub(super) fn make(
+    operation: Operation<'static>,
+    report: impl Fn(io::Result<usize>) + Send + Sync + 'static,
+) -> Arc<dyn Elsewhere> {
+    let made = Arc::new(Made {
+        waits_for_others: operation.waits_for_others(),
+        operation: Mutex::new(operation),
+        word: park::interruptible::never(),
+        thread: Mutex::new(None),
+        report,
+    });
+    submit(made.clone());
+    made
 }

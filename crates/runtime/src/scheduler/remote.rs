@@ -28,6 +28,8 @@ pub(crate) enum Message {
     Fresh(Ready),
     /// A descriptor that it watches is being closed.
     Forget(u64),
+    /// An operation that another thread has made is over.
+    Completed(u64, io::Result<usize>),
     /// Somebody asks which coroutines in its queue have not started. The answer has the worker's number; there is room for it.
     Census(Sender<(u32, Vec<Ready>)>),
 }

@@ -32,10 +32,11 @@ use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::primitive::AtomicU32;
 
+mod operation;
 mod original;
 mod permit;
 mod place;
@@ -43,6 +44,7 @@ mod reason;
 mod region;
 #[cfg(not(loom))]
 mod shared_word;
+mod sleep;
 mod surroundings;
 mod thread;
 mod waiter;
@@ -50,6 +52,7 @@ mod waker;
 mod watched;
 pub mod word;
 
+pub use self::operation::{complete, open};
 pub use self::original::{check_original, expect_original, is_original, remember_original};
 pub use self::permit::take_permit;
 pub use self::place::{Snapshot, forget_time, note_time};
@@ -57,12 +60,14 @@ pub use self::reason::{Wait, WaitReason};
 pub use self::region::{assert_may_wait, may_wait, no_suspend, no_suspend_at, no_wait};
 #[cfg(not(loom))]
 pub use self::shared_word::{Watch, WatchesWord, wait_word, wake_word, watch_word};
+pub use self::sleep::{sleep, sleep_until};
 pub use self::surroundings::{Nested, Raising, Unwinding, is_nested_on, uninterrupted};
 pub use self::thread::{ThreadParker, adopt_thread, is_alive, run_as, threads, with_alive};
 pub use self::waiter::{Waiter, Waiting, unwinding_switches};
 pub use self::waker::waker_of;
 pub use self::watched::{Home, Registration, Watched};
 pub use crate::primitive::interruptible::{self, ThreadId};
+pub use ropewalk_sys::operation::Operation;
 pub use ropewalk_sys::poll::Interest;
 
 /// How one plan sleeps and is woken. Implemented once for each plan, used only by this module.
@@ -97,6 +102,25 @@ pub unsafe trait Park: Send + Sync {
     /// # Errors
     /// What the driver says; in a thread, which has none, if no driver watches it already.
     fn watch(&self, fd: BorrowedFd<'_>, source: &Arc<dyn Watched>) -> io::Result<()>;
+
+    /// Coroutines: has `operation` made elsewhere, and the owner called when it is over. Gives a token. Never waits.
+    ///
+    /// # Safety
+    /// What the operation borrows stays where it is, untouched by others, until [`outcome`](Self::outcome) has given its
+    /// result; for ever, if the task never runs again.
+    unsafe fn begin(&self, operation: &Operation<'_>) -> u64 {
+        unreachable!("a thread makes its calls itself: {operation:?}")
+    }
+
+    /// Coroutines: the result of the operation with this token, once it is over.
+    fn outcome(&self, token: u64) -> Option<io::Result<usize>> {
+        unreachable!("a thread makes its calls itself, not under {token}")
+    }
+
+    /// Coroutines: asks that the operation with this token comes to an end; what it has done by then is its result.
+    fn break_off(&self, token: u64) {
+        unreachable!("a thread makes its calls itself, not under {token}")
+    }
 
     /// Threads: waits for `fd` in the caller's own system call, until ready, notified, or the deadline.
     ///
@@ -543,44 +567,6 @@ pub fn call<R>(wait: &Wait, mut operation: impl FnMut(&AtomicU32) -> io::Result<
             Ok(Some(result)) => return result,
             Ok(None) => {}
             Err(interrupt) => return Err(interrupt.deliver().into()),
-        }
-    }
-}
-
-/// Sleeps for at least `duration`.
-///
-/// # Waits
-/// For that long.
-///
-/// # Cancellation
-/// Unwinds a cancelled task.
-#[track_caller]
-pub fn sleep(duration: Duration) {
-    sleep_until_or_never(crate::clock::after(duration));
-}
-
-/// Sleeps until `deadline`.
-///
-/// # Waits
-/// Until then.
-///
-/// # Cancellation
-/// Unwinds a cancelled task.
-#[track_caller]
-pub fn sleep_until(deadline: Instant) {
-    sleep_until_or_never(Some(deadline));
-}
-
-#[track_caller]
-fn sleep_until_or_never(deadline: Option<Instant>) {
-    // A loop of sleeps that are over at once must not hog its worker.
-    spend();
-    let wait = Wait::new(WaitReason::Sleep).until(deadline);
-    loop {
-        if let Err(interrupt) = park(&wait) {
-            match interrupt.deliver() {
-                Interrupted::TimedOut | Interrupted::Cancelled => return,
-            }
         }
     }
 }

@@ -58,6 +58,13 @@ pub enum WaitReason {
     SharedEvent,
     SharedLatch,
     SharedWord,
+    FileRead,
+    FileWrite,
+    FileSync,
+    FileOpen,
+    FileLock,
+    InputRead,
+    OutputWrite,
 }
 
 impl WaitReason {
@@ -111,6 +118,13 @@ impl WaitReason {
         Self::SharedEvent,
         Self::SharedLatch,
         Self::SharedWord,
+        Self::FileRead,
+        Self::FileWrite,
+        Self::FileSync,
+        Self::FileOpen,
+        Self::FileLock,
+        Self::InputRead,
+        Self::OutputWrite,
     ];
 
     /// How many there are.
@@ -146,7 +160,14 @@ impl WaitReason {
             | Self::SharedBarrier
             | Self::SharedEvent
             | Self::SharedLatch
-            | Self::SharedWord => true,
+            | Self::SharedWord
+            | Self::FileRead
+            | Self::FileWrite
+            | Self::FileSync
+            | Self::FileOpen
+            | Self::FileLock
+            | Self::InputRead
+            | Self::OutputWrite => true,
             Self::Join
             | Self::ScopeEnd
             | Self::RuntimeEnd
@@ -230,6 +251,13 @@ impl WaitReason {
             Self::SharedEvent => "waiting for an event in shared memory",
             Self::SharedLatch => "waiting for a latch in shared memory",
             Self::SharedWord => "waiting for a word in shared memory",
+            Self::FileRead => "reading from a file",
+            Self::FileWrite => "writing to a file",
+            Self::FileSync => "waiting until a file is on the disk",
+            Self::FileOpen => "opening a file",
+            Self::FileLock => "locking a file",
+            Self::InputRead => "reading from standard input",
+            Self::OutputWrite => "writing to standard output",
         }
     }
 }

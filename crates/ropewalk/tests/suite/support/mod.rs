@@ -6,6 +6,7 @@ pub(crate) mod child;
 pub(crate) mod net;
 pub(crate) mod plan;
 pub(crate) mod process;
+pub(crate) mod slow_page;
 pub(crate) mod terminal;
 pub(crate) mod tracker;
 pub(crate) mod waits;

@@ -26,6 +26,7 @@ use ropewalk_sync::park::{self, Interest, Park, Unparker, WaitReason, Watched};
 use ropewalk_sys::segv::AlternateStack;
 
 use super::core::{Command, Ready};
+use super::operations::Operations;
 use super::remote::{Message, Remote};
 use super::schedule::{RunQueue, Schedule};
 use super::shared::Shared;
@@ -36,6 +37,7 @@ use crate::hooks;
 use crate::stack::{self, overflow};
 use crate::task;
 
+mod news;
 mod simulated;
 
 /// How many coroutines run between two looks at the kernel and the clock.
@@ -91,6 +93,7 @@ pub(crate) struct Worker {
     stacks: RefCell<stack::Pool>,
     driver: RefCell<Box<dyn Driver>>,
     sources: RefCell<Sources>,
+    operations: RefCell<Operations>,
     events: RefCell<Vec<Event>>,
     mail: RefCell<Vec<Message>>,
     /// How often it has resumed a coroutine.
@@ -126,6 +129,7 @@ impl Worker {
             stacks: RefCell::default(),
             driver: RefCell::new(driver),
             sources: RefCell::default(),
+            operations: RefCell::default(),
             events: RefCell::default(),
             mail: RefCell::default(),
             turn: Cell::new(0),
@@ -312,6 +316,7 @@ impl Worker {
                 Message::Woken(task) => self.ready.borrow_mut().push_back(task),
                 Message::Fresh(task) => self.fresh.push(task),
                 Message::Forget(token) => self.forget(None, token),
+                Message::Completed(token, result) => self.complete(token, result),
                 // Who asked may have gone.
                 Message::Census(answer) => drop(answer.try_send((self.remote.number(), self.unstarted()))),
             }
@@ -327,7 +332,7 @@ impl Worker {
         self.looked_at.set(self.turn.get());
         park::note_time();
         park::expect_original(WaitReason::Yield);
-        if !self.sources.borrow().is_empty() {
+        if self.expects_news() {
             self.turn_driver(Some(Duration::ZERO));
         }
         self.fire_timers();
@@ -365,18 +370,9 @@ impl Worker {
         if let Err(error) = turned {
             driver::give_up(self.remote.number(), &error);
         }
-        let sources = self.sources.borrow();
         for event in events.drain(..) {
-            if let Some(source) = sources.get(event.token) {
-                if event.ready.read {
-                    source.signal(Interest::Read);
-                }
-                if event.ready.write {
-                    source.signal(Interest::Write);
-                }
-            }
+            self.hear(event);
         }
-        drop(sources);
         self.events.replace(events);
     }
 
@@ -423,7 +419,7 @@ impl Worker {
                 return true;
             }
         }
-        self.sources.borrow().is_empty() && self.steal()
+        !self.expects_news() && self.steal()
     }
 
     fn others(&self) -> impl Iterator<Item = &Arc<Remote>> {

@@ -14,7 +14,7 @@ impl Worker {
     /// Nothing to run, and time is virtual: it goes on to the next timer, or to `limit` if that comes before.
     pub(super) fn pass_time(&self, limit: Option<Instant>) {
         // Before the look into the mailbox: what was outside until just now has posted what it had to say.
-        let alone = !self.shared.has_outside() && self.sources.borrow().is_empty();
+        let alone = !self.shared.has_outside() && !self.expects_news();
         if !self.ready.borrow().is_empty() || !self.remote.mailbox.fall_asleep(|| false) {
             return;
         }
