@@ -85,7 +85,7 @@ pub use ropewalk_runtime::{
 pub use ropewalk_sync::cancel_token::{CancelGuard, CancelToken, Cancellable, TokenCancelled};
 pub use ropewalk_sync::{channel, topic};
 
-/// The examples of the README and of the memory model's page are compiled and run.
+/// The examples of the README and of the pages are compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
@@ -93,3 +93,23 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/memory-model.md")]
 struct MemoryModel;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/coming-from-std.md")]
+struct ComingFromStd;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/coming-from-tokio.md")]
+struct ComingFromTokio;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/coming-from-go.md")]
+struct ComingFromGo;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/coming-from-python.md")]
+struct ComingFromPython;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/troubleshooting.md")]
+struct Troubleshooting;

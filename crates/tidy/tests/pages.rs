@@ -10,6 +10,7 @@ use ropewalk_tidy::shape::{Shape, code_spans};
 
 const ENGLISH: &str = "docs/seeds.md";
 const CHINESE: &str = "docs/seeds.zh-CN.md";
+const EXAMPLES: &str = "docs/examples.md";
 
 /// Each verdict, in both languages.
 const VERDICTS: [(&str, &str); 5] = [
@@ -182,8 +183,56 @@ fn links_lead_somewhere() {
         "ARCHITECTURE.md",
         "docs/soundness.md",
         "docs/memory-model.md",
+        "docs/coming-from-std.md",
+        "docs/coming-from-tokio.md",
+        "docs/coming-from-go.md",
+        "docs/coming-from-python.md",
+        "docs/troubleshooting.md",
+        EXAMPLES,
     ];
     assert_none(&pages.map(broken_links).concat());
+}
+
+/// The first cell of each row of a page's tables that is a piece of code and nothing else.
+fn rows_of_code(path: &str) -> Vec<String> {
+    let page = read(path);
+    let cells = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    cells.map(|(name, _)| name.to_owned()).collect()
+}
+
+/// The examples in a folder: files, and folders by their own names.
+fn examples_in(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut names = Vec::new();
+    for path in paths {
+        // A folder without a `main.rs` holds examples of its own, which its manifest names.
+        if path.is_dir() && !path.join("main.rs").is_file() {
+            let folder = path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
+            names.extend(examples_in(&folder));
+        } else if path.is_dir() || path.extension().is_some_and(|extension| extension == "rs") {
+            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_example_is_in_the_index_and_every_row_is_an_example() {
+    let mut complaints = Vec::new();
+    for (page, folders) in [
+        (EXAMPLES, &["crates/ropewalk/examples", "crates/cli/examples"][..]),
+        ("guests/README.md", &["guests/examples"]),
+    ] {
+        let rows = rows_of_code(page);
+        let there: Vec<String> = folders.iter().flat_map(|folder| examples_in(folder)).collect();
+        assert!(there.len() > 3, "{folders:?}: the examples are not found");
+        let missing = there.iter().filter(|name| !rows.contains(name));
+        complaints.extend(missing.map(|name| format!("{page}: the example {name} is missing")));
+        let invented = rows.iter().filter(|name| !there.contains(name));
+        complaints.extend(invented.map(|name| format!("{page}: there is no example {name}")));
+    }
+    assert_none(&complaints);
 }
 
 #[test]

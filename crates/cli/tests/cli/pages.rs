@@ -58,23 +58,36 @@ fn what_the_rows_of_the_seeds_name_is_understood() {
     assert_understood(commands);
 }
 
+/// Asks for the commands in the blocks and in the text of a page.
+#[track_caller]
+fn assert_page_is_understood(path: &str, page: &str) {
+    let blocks = Shape::of(page).code;
+    let shell = blocks.iter().filter(|block| block.starts_with("```sh"));
+    let in_blocks = shell.flat_map(|block| block.lines()).filter_map(|line| {
+        let line = line.split(['#', '>']).next().unwrap_or_default();
+        line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("ropewalk "))
+    });
+    let prose: String = page.split("```").step_by(2).collect();
+    let spans = code_spans(&prose);
+    let in_text = spans.iter().filter_map(|span| {
+        span.strip_prefix("cargo run --release -- ").or_else(|| span.strip_prefix("ropewalk "))
+    });
+    let commands = in_blocks.chain(in_text).map(|text| (path.to_owned(), text.split_whitespace().collect()));
+    assert_understood(commands);
+}
+
 #[test]
 fn what_the_readme_names_is_understood() {
     let page = read("README.md");
     // What is not there yet has a name too.
     let (before, after) = page.split_once("\n## Not yet\n").expect("a section for what is not there yet");
     let after = after.find("\n## ").map_or("", |start| &after[start..]);
-    let page = format!("{before}{after}");
-    let blocks = Shape::of(&page).code;
-    let shell = blocks.iter().filter(|block| block.starts_with("```sh"));
-    let in_blocks = shell.flat_map(|block| block.lines()).filter_map(|line| {
-        let line = line.split('#').next().unwrap_or_default();
-        line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("ropewalk "))
-    });
-    let prose: String = page.split("```").step_by(2).collect();
-    let spans = code_spans(&prose);
-    let in_text = spans.iter().filter_map(|span| span.strip_prefix("ropewalk "));
-    let commands =
-        in_blocks.chain(in_text).map(|text| ("README.md".to_owned(), text.split_whitespace().collect()));
-    assert_understood(commands);
+    assert_page_is_understood("README.md", &format!("{before}{after}"));
+}
+
+#[test]
+fn what_the_guides_name_is_understood() {
+    for path in ["docs/troubleshooting.md", "docs/examples.md"] {
+        assert_page_is_understood(path, &read(path));
+    }
 }
