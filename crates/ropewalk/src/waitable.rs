@@ -45,9 +45,18 @@ impl<T: AsFd> Waitable<T> {
     ) -> io::Result<R> {
         self.source.attempt(self.as_fd(), interest, wait, operation)
     }
+}
 
+impl Waitable {
+    /// A duplicate, with a waiting half of its own.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(self.as_fd().try_clone_to_owned()?.into())
+    }
+}
+
+#[cfg(feature = "compat")]
+impl Waitable {
     /// As [`Source::poll_attempt`].
-    #[cfg(feature = "compat")]
     pub(crate) fn poll_attempt<R>(
         &self,
         place: &mut Place,
@@ -59,7 +68,6 @@ impl<T: AsFd> Waitable<T> {
 
     /// Has a driver watch it, if none does so yet. A thread has none of its own: there a coroutine is asked, once for each
     /// descriptor, and its worker wakes whoever polls in the thread from then on.
-    #[cfg(feature = "compat")]
     fn watch(&self) -> io::Result<()> {
         let watch = || self.source.watch(self.as_fd());
         match watch() {
@@ -68,13 +76,6 @@ impl<T: AsFd> Waitable<T> {
             }
             watched => watched,
         }
-    }
-}
-
-impl Waitable {
-    /// A duplicate, with a waiting half of its own.
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        Ok(self.as_fd().try_clone_to_owned()?.into())
     }
 }
 
