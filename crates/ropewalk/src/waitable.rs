@@ -61,7 +61,8 @@ impl<T: AsFd> Waitable<T> {
     /// descriptor, and its worker wakes whoever polls in the thread from then on.
     #[cfg(feature = "compat")]
     fn watch(&self) -> io::Result<()> {
-        let watch = || self.source.watch(self.as_fd());
+        let (source, fd) = (&self.source, self.as_fd());
+        let watch = || source.watch(fd);
         match watch() {
             Err(error) if error.kind() == io::ErrorKind::Unsupported && !park::is_coroutine() => {
                 ropewalk_runtime::scope(|s| s.spawn(watch).join())?
