@@ -49,7 +49,7 @@ mod timeout;
 
 pub mod inspect;
 pub use driver::{DriverChoice, DriverKind};
-pub use plan::pool::blocking;
+pub use plan::pool::{blocking, blocking_owned};
 pub use ropewalk_sync::clock::Clock;
 pub use ropewalk_sync::park::no_suspend;
 pub use runtime::{Builder, Runtime, run};

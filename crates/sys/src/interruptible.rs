@@ -21,11 +21,15 @@
 //! data are all but extinct. Its handler serves `capture` too.
 
 use std::io;
+use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Acquire, Ordering::Release};
 use std::time::Instant;
+
+use rustix::net::addr::{SocketAddrArg, SocketAddrStorage};
+use rustix::net::{SocketAddrAny, SocketAddrUnix};
 
 use crate::poll::{Interest, Polled};
 
@@ -236,6 +240,60 @@ pub fn recv(word: &AtomicU32, fd: BorrowedFd<'_>, buffer: &mut [u8], flags: u32)
     let (start, length) = (buffer.as_mut_ptr().expose_provenance(), buffer.len());
     // SAFETY: the kernel writes to `buffer` only, which is borrowed for the call.
     unsafe { call(word, libc::SYS_recvfrom, [raw(fd), start, length, flags as usize, 0, 0]) }
+}
+
+/// As [`recv`], with the address of whoever sent it; `None` where the kernel has none.
+///
+/// # Errors
+/// As `recv`.
+pub fn recv_from(
+    word: &AtomicU32,
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: u32,
+) -> io::Result<(usize, Option<SocketAddrAny>)> {
+    let mut address = SocketAddrStorage::zeroed();
+    let mut address_length = mem::size_of::<SocketAddrStorage>() as libc::socklen_t;
+    let arguments = [
+        raw(fd),
+        buffer.as_mut_ptr().expose_provenance(),
+        buffer.len(),
+        flags as usize,
+        (&raw mut address).expose_provenance(),
+        (&raw mut address_length).expose_provenance(),
+    ];
+    // SAFETY: the kernel writes to `buffer`, and at most `address_length` bytes to `address`; all live until it returns.
+    let length = unsafe { call(word, libc::SYS_recvfrom, arguments) }?;
+    // A socket without a name has an address of no length, or of its family alone (unix(7)).
+    if (address_length as usize) < mem::size_of::<libc::sa_family_t>() {
+        return Ok((length, None));
+    }
+    // SAFETY: the kernel has written an address of that length, and the storage was initialised before.
+    let address = unsafe { SocketAddrAny::read(&raw const address, address_length) };
+    Ok((length, Some(address)))
+}
+
+/// Sends a datagram through a Unix socket in blocking mode, waiting while whoever is at `address` has no room.
+///
+/// # Errors
+/// `EINTR` if the word is not [`SUSPENDED`], or interrupted; `EAGAIN` when the socket's own time limit has passed; else
+/// what `sendto(2)` says.
+pub fn send_to_unix(
+    word: &AtomicU32,
+    fd: BorrowedFd<'_>,
+    buffer: &[u8],
+    flags: u32,
+    address: &SocketAddrUnix,
+) -> io::Result<usize> {
+    let (start, length) = (buffer.as_ptr().expose_provenance(), buffer.len());
+    let send = |address: *const _, address_length: u32| {
+        let address = (address as *const u8).expose_provenance();
+        let arguments = [raw(fd), start, length, flags as usize, address, address_length as usize];
+        // SAFETY: the kernel only reads, from the buffer and from the address, which are borrowed for the call.
+        unsafe { call(word, libc::SYS_sendto, arguments) }
+    };
+    // SAFETY: the pointer is used within the closure only.
+    unsafe { address.with_sockaddr(send) }
 }
 
 /// Reads from what is in blocking mode, waiting as long as that does.

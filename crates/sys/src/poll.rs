@@ -19,3 +19,6 @@ pub enum Polled {
     /// Somebody wants something of the thread.
     Interrupted,
 }
+
+/// What an operation says that would have to wait, or has waited for as long as it may (`EAGAIN`).
+pub const WOULD_BLOCK: i32 = libc::EAGAIN;

@@ -2,7 +2,10 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::AsFd;
 use std::{option, slice, vec};
+
+use rustix::net::AddressFamily;
 
 /// What can be turned into socket addresses, as `std::net::ToSocketAddrs`.
 ///
@@ -22,14 +25,18 @@ pub trait ToSocketAddrs {
     /// No address has this form, or the resolver finds no such name.
     ///
     /// # Waits
-    /// For the resolver, where there is a name to resolve: on a thread of its own if a coroutine asks.
+    /// For the resolver, where there is a name to resolve: on a thread of its own.
+    ///
+    /// # Cancellation
+    /// Unwinds a cancelled task; the resolver ends by itself.
     fn to_socket_addrs(&self) -> io::Result<Self::Iter>;
 }
 
+/// The resolver cannot be broken off, and may take half a minute: whoever is cancelled, or out of time, leaves it behind.
 fn resolve(
-    name: &(impl std::net::ToSocketAddrs<Iter = vec::IntoIter<SocketAddr>> + Sync + ?Sized),
+    name: impl std::net::ToSocketAddrs<Iter = vec::IntoIter<SocketAddr>> + Send + 'static,
 ) -> io::Result<vec::IntoIter<SocketAddr>> {
-    crate::blocking(|| name.to_socket_addrs())
+    ropewalk_runtime::blocking_owned(move || name.to_socket_addrs())?
 }
 
 impl ToSocketAddrs for SocketAddr {
@@ -59,7 +66,7 @@ impl ToSocketAddrs for (&str, u16) {
     fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
         match self.0.parse::<IpAddr>() {
             Ok(ip) => Ok(vec![SocketAddr::new(ip, self.1)].into_iter()),
-            Err(_) => resolve(self),
+            Err(_) => resolve((self.0.to_owned(), self.1)),
         }
     }
 }
@@ -78,7 +85,7 @@ impl ToSocketAddrs for str {
     fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
         match self.parse::<SocketAddr>() {
             Ok(address) => Ok(vec![address].into_iter()),
-            Err(_) => resolve(self),
+            Err(_) => resolve(self.to_owned()),
         }
     }
 }
@@ -120,4 +127,22 @@ pub(super) fn each_address<A: ToSocketAddrs, T>(
         }
     }
     Err(last)
+}
+
+pub(super) fn family(address: &SocketAddr) -> AddressFamily {
+    match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    }
+}
+
+pub(super) fn local_addr(socket: impl AsFd) -> io::Result<SocketAddr> {
+    Ok(rustix::net::getsockname(socket)?.try_into()?)
+}
+
+pub(super) fn peer_addr(socket: impl AsFd) -> io::Result<SocketAddr> {
+    match rustix::net::getpeername(socket)? {
+        Some(address) => Ok(address.try_into()?),
+        None => Err(io::ErrorKind::NotConnected.into()),
+    }
 }

@@ -3,34 +3,26 @@
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use ropewalk_sync::clock;
 use ropewalk_sync::park::Interest::Write as ForWrite;
 use ropewalk_sync::park::{Wait, WaitReason};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvFlags, SocketFlags, SocketType, bind, connect, listen, socket_with, sockopt,
-};
+use rustix::net::{RecvFlags, SocketFlags, SocketType, bind, connect, listen, socket_with, sockopt};
 
 use super::BACKLOG;
-use super::address::{ToSocketAddrs, each_address};
+use super::address::{ToSocketAddrs, each_address, family, local_addr, peer_addr};
+use super::halves::{OwnedReadHalf, OwnedWriteHalf};
 use super::listener::Listener;
-use super::stream::{Stream, stream_traits};
+use super::options::SocketOptions;
+use super::socket::{Socket, descriptor_traits, stream_traits};
 use crate::waitable::Waitable;
 
 fn new_socket(address: &SocketAddr) -> io::Result<Waitable> {
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(socket_with(family, SocketType::STREAM, flags, None)?.into())
-}
-
-fn local_addr(socket: impl AsFd) -> io::Result<SocketAddr> {
-    Ok(rustix::net::getsockname(socket)?.try_into()?)
+    Ok(socket_with(family(address), SocketType::STREAM, flags, None)?.into())
 }
 
 /// A TCP connection, mirroring [`std::net::TcpStream`].
@@ -56,7 +48,7 @@ fn local_addr(socket: impl AsFd) -> io::Result<SocketAddr> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct TcpStream {
-    stream: Stream,
+    stream: Socket,
 }
 
 impl TcpStream {
@@ -71,7 +63,41 @@ impl TcpStream {
     /// # Cancellation
     /// Unwinds; the half-open connection is closed.
     pub fn connect<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
-        each_address(address, |address| Self::connect_by(&address, None))
+        Self::connect_with(address, |_| Ok(()))
+    }
+
+    /// As [`connect`](Self::connect), with options that the socket gets before it connects: `prepare` is called for each
+    /// address that is tried.
+    ///
+    /// ```
+    /// use ropewalk::net::{Ipv4Addr, TcpListener, TcpStream};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let stream = TcpStream::connect_with(listener.local_addr()?, |socket| {
+    ///     socket.set_receive_buffer_size(1 << 20)?;
+    ///     socket.bind((Ipv4Addr::LOCALHOST, 0).into()) // from this address of the machine
+    /// })?;
+    /// assert!(stream.local_addr()?.ip().is_loopback());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As `connect`; what `prepare` gives is the error of that address.
+    ///
+    /// # Waits
+    /// As `connect`.
+    ///
+    /// # Cancellation
+    /// As `connect`.
+    pub fn connect_with<A: ToSocketAddrs>(
+        address: A,
+        mut prepare: impl FnMut(SocketOptions<'_>) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        each_address(address, |address| {
+            let socket = new_socket(&address)?;
+            prepare(SocketOptions::of(&socket))?;
+            Self::connect_by(socket, &address, None)
+        })
     }
 
     /// Connects to one address, giving up after `timeout`.
@@ -89,11 +115,10 @@ impl TcpStream {
         if timeout.is_zero() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "cannot set a 0 duration timeout"));
         }
-        Self::connect_by(address, Some(timeout))
+        Self::connect_by(new_socket(address)?, address, Some(timeout))
     }
 
-    fn connect_by(address: &SocketAddr, timeout: Option<Duration>) -> io::Result<Self> {
-        let socket = new_socket(address)?;
+    fn connect_by(socket: Waitable, address: &SocketAddr, timeout: Option<Duration>) -> io::Result<Self> {
         let wait = Wait::new(WaitReason::Connect).fallible().until(timeout.and_then(clock::after));
         let mut started = false;
         let connected = socket.attempt(ForWrite, &wait, || {
@@ -117,7 +142,7 @@ impl TcpStream {
         })?;
         // Everything else asks for non-blocking by the call; the descriptor behaves as any other if it is handed on.
         rustix::io::ioctl_fionbio(&socket, false)?;
-        Ok(Self { stream: Stream::exclusive(socket) })
+        Ok(Self { stream: Socket::exclusive(socket) })
     }
 
     /// The address of the other end.
@@ -125,10 +150,7 @@ impl TcpStream {
     /// # Errors
     /// The connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        match rustix::net::getpeername(&self.stream)? {
-            Some(address) => Ok(address.try_into()?),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
+        peer_addr(&self.stream)
     }
 
     /// The address of this end.
@@ -240,9 +262,40 @@ impl TcpStream {
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.stream.take_error()
     }
+
+    /// Whether what would wait is an error instead ([`WouldBlock`](io::ErrorKind::WouldBlock)): a read, a write, a peek. This
+    /// handle's own, and its later clones'; the descriptor gets the mode, too, as in std.
+    ///
+    /// # Errors
+    /// None on an open socket.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.stream.set_nonblocking(nonblocking)
+    }
+
+    /// Splits it into a half that reads and one that writes, for two tasks of any plans; see
+    /// [`OwnedWriteHalf`] for what happens when that one is dropped. Costs no descriptor. Where the tasks may borrow, none of
+    /// this is needed: `&TcpStream` reads and writes.
+    #[must_use]
+    pub fn into_split(self) -> (OwnedReadHalf<Self>, OwnedWriteHalf<Self>) {
+        super::halves::split(self, |stream| stream.shutdown(Shutdown::Write))
+    }
 }
 
 stream_traits!(TcpStream);
+#[cfg(feature = "process")]
+impl TcpStream {
+    /// Has the descriptor take its time limits along.
+    pub(crate) fn keep_limits(&self) -> io::Result<()> {
+        self.stream.keep_limits()
+    }
+}
+
+descriptor_traits!(
+    TcpStream,
+    stream,
+    "Takes over a connected socket, with the time limits that std has set; whether it is in blocking mode does not matter \
+     and is not changed."
+);
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -283,10 +336,43 @@ impl TcpListener {
     /// # Waits
     /// As `bind`.
     pub fn bind_with_backlog<A: ToSocketAddrs>(address: A, backlog: i32) -> io::Result<Self> {
+        Self::bind_by(address, backlog, |_| Ok(()))
+    }
+
+    /// As [`bind`](Self::bind), with options that the socket gets before it is bound: `prepare` is called for each address
+    /// that is tried.
+    ///
+    /// ```
+    /// use ropewalk::net::TcpListener;
+    ///
+    /// // Two listeners on one port: the kernel shares the connections out.
+    /// let one = TcpListener::bind_with("127.0.0.1:0", |socket| socket.set_reuse_port(true))?;
+    /// let other = TcpListener::bind_with(one.local_addr()?, |socket| socket.set_reuse_port(true))?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As `bind`; what `prepare` gives is the error of that address.
+    ///
+    /// # Waits
+    /// As `bind`.
+    pub fn bind_with<A: ToSocketAddrs>(
+        address: A,
+        prepare: impl FnMut(SocketOptions<'_>) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        Self::bind_by(address, BACKLOG, prepare)
+    }
+
+    fn bind_by<A: ToSocketAddrs>(
+        address: A,
+        backlog: i32,
+        mut prepare: impl FnMut(SocketOptions<'_>) -> io::Result<()>,
+    ) -> io::Result<Self> {
         each_address(address, |address| {
             // The listener is ours, and accept has no flag to say "do not wait".
             let socket = new_socket(&address)?;
             sockopt::set_socket_reuseaddr(&socket, true)?;
+            prepare(SocketOptions::of(&socket))?;
             bind(&socket, &address)?;
             listen(&socket, backlog)?;
             Ok(Self { socket: Listener::new(socket) })
@@ -314,7 +400,7 @@ impl TcpListener {
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (fd, address) = self.socket.accept()?;
         let address = address.ok_or(io::ErrorKind::ConnectionAborted)?.try_into()?;
-        Ok((TcpStream { stream: Stream::exclusive(fd.into()) }, address))
+        Ok((TcpStream { stream: Socket::exclusive(fd.into()) }, address))
     }
 
     /// The connections as they come; never ends.
@@ -329,13 +415,56 @@ impl TcpListener {
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { socket: self.socket.try_clone()? })
     }
-}
 
-impl AsFd for TcpListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    /// The time to live of the packets of the connections that it accepts.
+    ///
+    /// # Errors
+    /// What the kernel says of the value.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        Ok(sockopt::set_ip_ttl(&self.socket, ttl)?)
+    }
+
+    /// The time to live of the packets of the connections that it accepts.
+    ///
+    /// # Errors
+    /// None on an open socket.
+    pub fn ttl(&self) -> io::Result<u32> {
+        Ok(sockopt::ip_ttl(&self.socket)?)
+    }
+
+    /// Sets how many connections the kernel may hold that were not accepted yet.
+    ///
+    /// # Errors
+    /// None on a listener.
+    pub fn set_backlog(&self, backlog: i32) -> io::Result<()> {
+        self.socket.set_backlog(backlog)
+    }
+
+    /// Whether an `accept` that would wait is an error instead ([`WouldBlock`](io::ErrorKind::WouldBlock)). This handle's
+    /// own, and its later clones'. The descriptor itself is in non-blocking mode if it was made here, whatever is set: an
+    /// `accept` has no other way to ask without waiting.
+    ///
+    /// # Errors
+    /// None on an open socket.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.socket.set_nonblocking(nonblocking)
+    }
+
+    /// Takes the error that the socket holds, if any.
+    ///
+    /// # Errors
+    /// None on an open socket.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket.take_error()
     }
 }
+
+descriptor_traits!(
+    TcpListener,
+    socket,
+    "Takes over a listening TCP socket. One in blocking mode stays in it, and is asked first whether there is a connection; \
+     if another process is quicker then, whoever accepts holds up its worker until the next one comes."
+);
 
 impl fmt::Debug for TcpListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -362,19 +491,5 @@ impl Iterator for Incoming<'_> {
     /// Until there is one.
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.listener.accept().map(|(stream, _)| stream))
-    }
-}
-
-impl From<OwnedFd> for TcpListener {
-    /// Takes over a listening TCP socket. One in blocking mode stays in it, and is asked first whether there is a connection;
-    /// if another process is quicker then, whoever accepts holds up its worker until the next one comes.
-    fn from(fd: OwnedFd) -> Self {
-        Self { socket: fd.into() }
-    }
-}
-
-impl From<TcpListener> for OwnedFd {
-    fn from(listener: TcpListener) -> Self {
-        listener.socket.into()
     }
 }

@@ -1,5 +1,6 @@
 //! What is a descriptor inside can be handed over: in an argument or a result, or as a child's standard input and output.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use ropewalk_ipc::message::{deserialize_descriptor, serialize_descriptor};
@@ -8,13 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::fs::File;
 use crate::io::{PipeReader, PipeWriter};
-use crate::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use crate::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
 
 macro_rules! in_messages {
-    ($($type:ty),*) => {$(
+    ($before:expr; $($type:ty),*) => {$(
         /// Inside of what is sent to, or comes from, a [process](crate::process), as the descriptor that it is.
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let before: fn(&Self) -> io::Result<()> = $before;
+                before(self).map_err(serde::ser::Error::custom)?;
                 serialize_descriptor(self.as_fd(), serializer)
             }
         }
@@ -26,7 +29,8 @@ macro_rules! in_messages {
         }
     )*};
 }
-in_messages!(File, PipeReader, PipeWriter, TcpListener, TcpStream, UnixListener, UnixStream);
+in_messages!(|_| Ok(()); File, PipeReader, PipeWriter, TcpListener, UnixListener);
+in_messages!(|socket| socket.keep_limits(); TcpStream, UdpSocket, UnixDatagram, UnixStream);
 
 macro_rules! as_standard_streams {
     ($($type:ty),*) => {$(

@@ -19,6 +19,8 @@ mod fan_out;
 mod mpsc;
 mod mutex;
 mod mutex_poison;
+#[allow(clippy::duplicate_mod, reason = "one program, compiled with several imports")]
+mod net;
 mod once;
 #[allow(clippy::duplicate_mod, reason = "one program, compiled with several imports")]
 mod programs;

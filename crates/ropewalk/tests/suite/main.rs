@@ -5,6 +5,7 @@
 
 mod support;
 
+mod as_std;
 mod blocking;
 mod c_frames;
 mod cancel;
@@ -12,6 +13,7 @@ mod cancel_rules;
 mod cancel_token;
 mod commands;
 mod crash_matrix;
+mod datagrams;
 mod detector;
 mod die_with_parent;
 mod drivers;

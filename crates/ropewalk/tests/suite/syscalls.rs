@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::Command;
 
+use ropewalk::net::UdpSocket;
 use ropewalk::{Runtime, coroutine, inspect, thread};
 
 use crate::support::child::{self, Child, test_name};
@@ -149,5 +150,37 @@ fn a_threads_reads_and_writes_are_one_system_call_each() {
             "as many as std's threads make: {:?}",
             &calls[..calls.len().min(10)]
         );
+    }
+}
+
+#[test]
+fn a_threads_datagrams_are_one_system_call_each() {
+    const ROUNDS: usize = 200;
+    if child::case().is_some() {
+        return guarded(|| {
+            let near = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let far = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let address = far.local_addr().unwrap();
+            let echo = std::thread::spawn(move || {
+                for _ in 0..ROUNDS {
+                    let (_, from) = far.recv_from(&mut [0]).unwrap();
+                    far.send_to(b"x", from).unwrap();
+                }
+            });
+            let task = thread::spawn(move || {
+                mark();
+                for _ in 0..ROUNDS {
+                    near.send_to(b"x", address).unwrap();
+                    near.recv_from(&mut [0]).unwrap();
+                }
+                mark();
+            });
+            task.join().unwrap();
+            echo.join().unwrap();
+        });
+    }
+    if can_trace() {
+        let calls = calls_between_marks(test_name!(), "");
+        assert_eq!(calls.len(), 2 * ROUNDS, "{:?}", &calls[..calls.len().min(10)]);
     }
 }

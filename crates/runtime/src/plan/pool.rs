@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ropewalk_sync::clock;
-use ropewalk_sync::park::{self, Operation, Park, ThreadId, Wait, WaitReason, Waiter};
+use ropewalk_sync::park::{self, Cancelled, Operation, Park, ThreadId, Wait, WaitReason, Waiter};
 use ropewalk_sync::primitive::lock;
 use ropewalk_sync::wait_list::WaitList;
 
@@ -272,4 +272,44 @@ pub(super) fn make(
     });
     submit(made.clone());
     made
+}
+
+/// As [`blocking`], of a call that owns all that it needs: so nobody has to wait for its end, and a caller that is cancelled, or
+/// out of time, leaves it behind. It runs on the pool whoever calls: in a thread's own frames it could not be left.
+///
+/// # Errors
+/// [`Cancelled`], for a caller that cannot unwind.
+///
+/// # Panics
+/// As `blocking`.
+///
+/// # Waits
+/// As `blocking`.
+///
+/// # Cancellation
+/// Unwinds a cancelled task; the call goes on alone, and what it gives is dropped on the pool.
+#[track_caller]
+pub fn blocking_owned<F, T>(f: F) -> io::Result<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    park::assert_may_wait(WaitReason::Blocking);
+    let _outside = with_worker(|worker| worker.and_then(|worker| Outside::begin(&worker.shared)));
+    let header = Header::new(Birth::default(), Location::caller());
+    let owner = current_owner();
+    let call = move || on_behalf_of(owner, f);
+    let cell = Arc::new(Cell::new(header, PoolPlan(Waiter::new(false)), call));
+    submit(cell.clone());
+    // Who goes before the end lets go of the slot, too: it ends with the pool's own reference.
+    if !cell.header.wait_done(Wait::new(WaitReason::Blocking).fallible()) {
+        return Err(Cancelled.into());
+    }
+    match cell.take() {
+        Ok(value) => Ok(value),
+        Err(error) => match error.into_panic() {
+            Ok(payload) => std::panic::resume_unwind(payload),
+            Err(error) => unreachable!("nobody can cancel a call on the pool: {error}"),
+        },
+    }
 }

@@ -69,6 +69,7 @@ pub use self::watched::{Home, Registration, Watched};
 pub use crate::primitive::interruptible::{self, ThreadId};
 pub use ropewalk_sys::operation::Operation;
 pub use ropewalk_sys::poll::Interest;
+use ropewalk_sys::poll::WOULD_BLOCK;
 
 /// How one plan sleeps and is woken. Implemented once for each plan, used only by this module.
 ///
@@ -307,8 +308,8 @@ impl Interrupt {
 impl From<Interrupted> for io::Error {
     fn from(interrupted: Interrupted) -> Self {
         match interrupted {
-            // As std's sockets say it on Linux.
-            Interrupted::TimedOut => io::ErrorKind::WouldBlock.into(),
+            // As the kernel says it of a socket with a time limit, and so std.
+            Interrupted::TimedOut => io::Error::from_raw_os_error(WOULD_BLOCK),
             Interrupted::Cancelled => Cancelled.into(),
         }
     }

@@ -1,40 +1,37 @@
-//! Unix sockets, mirroring [`std::os::unix::net`]: streams between processes of one machine, by a path or an abstract name.
+//! Unix sockets, mirroring [`std::os::unix::net`]: streams and datagrams between processes of one machine, by a path or an
+//! abstract name.
 //!
-//! Streams and listeners work as those of [TCP](super). What differs from std:
+//! They work as those of [TCP and UDP](super). What differs from std:
 //! - [`UnixListener::bind`] listens with a backlog of 4,096; [`UnixListener::bind_with_backlog`] sets it.
-//! - Timeouts are kept in the handle and not in the socket, so a clone has its own.
+//! - Timeouts and non-blocking mode are kept in the handle and not in the socket, so a clone has its own.
 //! - A listener that has no room in its backlog is asked again and again, with pauses of up to 32 ms: the kernel tells
-//!   nobody when there is room, except who blocks in `connect`, and that could not be cancelled.
-//! - There is no `set_nonblocking`: whoever must not wait uses a timeout.
-//!
-//! Datagrams are not there yet.
+//!   nobody when there is room, except who blocks in `connect`, and that could not be cancelled. The same holds for
+//!   [`UnixDatagram::send_to`], in a coroutine, to a socket that has no room; a thread blocks in the call, as in std.
+
+mod datagram;
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use ropewalk_sync::clock;
-use ropewalk_sync::park::{self, Interrupted, Wait, WaitReason};
-use rustix::io::Errno;
+use ropewalk_sync::park::WaitReason;
 use rustix::net::{
     AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
-    socketpair, sockopt,
+    socketpair,
 };
 
 use super::BACKLOG;
+use super::halves::{OwnedReadHalf, OwnedWriteHalf};
 use super::listener::Listener;
-use super::stream::{Stream, stream_traits};
+use super::socket::{Socket, descriptor_traits, stream_traits, until_there_is_room};
 use crate::waitable::Waitable;
 
+pub use self::datagram::UnixDatagram;
 pub use std::os::unix::net::SocketAddr;
-
-/// The pauses between two attempts to connect to a listener that has no room.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(32);
 
 /// How long the address of a socket without a name is: its family only, two bytes (unix(7), "Address format").
 const UNNAMED: u32 = 2;
@@ -78,7 +75,7 @@ fn as_std(socket: &impl AsFd) -> io::Result<std::os::unix::net::UnixStream> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct UnixStream {
-    stream: Stream,
+    stream: Socket,
 }
 
 impl UnixStream {
@@ -109,19 +106,10 @@ impl UnixStream {
     pub fn connect_addr(address: &SocketAddr) -> io::Result<Self> {
         let address = to_kernel(address)?;
         let socket = new_socket()?;
-        park::spend();
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match connect(&socket, &address) {
-                Err(Errno::AGAIN) => wait_for_room(pause)?,
-                Err(Errno::INTR) => {}
-                connected => break connected?,
-            }
-            pause = (2 * pause).min(LONGEST_PAUSE);
-        }
+        until_there_is_room(WaitReason::Connect, None, || Ok(connect(&socket, &address)?))?;
         // Everything else asks for non-blocking by the call; the descriptor behaves as any other if it is handed on.
         rustix::io::ioctl_fionbio(&socket, false)?;
-        Ok(Self { stream: Stream::exclusive(socket) })
+        Ok(Self { stream: Socket::exclusive(socket) })
     }
 
     /// Two streams that are connected to each other.
@@ -130,7 +118,7 @@ impl UnixStream {
     /// `EMFILE` where no descriptor is left (raise `ulimit -n`).
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, other) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        let stream = |fd: OwnedFd| Self { stream: Stream::exclusive(fd.into()) };
+        let stream = |fd: OwnedFd| Self { stream: Socket::exclusive(fd.into()) };
         Ok((stream(one), stream(other)))
     }
 
@@ -205,18 +193,38 @@ impl UnixStream {
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.stream.shutdown(how)
     }
-}
 
-/// Waits until it is time to ask a listener again that had no room.
-fn wait_for_room(pause: Duration) -> io::Result<()> {
-    let wait = Wait::new(WaitReason::Connect).fallible().until(clock::after(pause));
-    match park::park(&wait).map_err(|interrupt| interrupt.deliver()) {
-        Ok(()) | Err(Interrupted::TimedOut) => Ok(()),
-        Err(cancelled) => Err(cancelled.into()),
+    /// Whether what would wait is an error instead ([`WouldBlock`](io::ErrorKind::WouldBlock)): a read, a write. This
+    /// handle's own, and its later clones'; the descriptor gets the mode, too, as in std.
+    ///
+    /// # Errors
+    /// None on an open socket.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.stream.set_nonblocking(nonblocking)
+    }
+
+    /// Splits it into a half that reads and one that writes, as [`TcpStream::into_split`](super::TcpStream::into_split).
+    #[must_use]
+    pub fn into_split(self) -> (OwnedReadHalf<Self>, OwnedWriteHalf<Self>) {
+        super::halves::split(self, |stream| stream.shutdown(Shutdown::Write))
     }
 }
 
 stream_traits!(UnixStream);
+#[cfg(feature = "process")]
+impl UnixStream {
+    /// Has the descriptor take its time limits along.
+    pub(crate) fn keep_limits(&self) -> io::Result<()> {
+        self.stream.keep_limits()
+    }
+}
+
+descriptor_traits!(
+    UnixStream,
+    stream,
+    "Takes over a connected socket, with the time limits that std has set; whether it is in blocking mode does not matter \
+     and is not changed."
+);
 
 impl fmt::Debug for UnixStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -294,8 +302,8 @@ impl UnixListener {
     /// # Cancellation
     /// Unwinds a cancelled task; a connection that was taken is returned, not lost.
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        let (fd, address) = self.socket.accept()?;
-        let stream = UnixStream { stream: Stream::exclusive(fd.into()) };
+        let (fd, address) = self.socket.accept_from_unix()?;
+        let stream = UnixStream { stream: Socket::exclusive(fd.into()) };
         let is_named = address.is_some_and(|address| address.addr_len() > UNNAMED);
         let address = if is_named { stream.peer_addr()? } else { SocketAddr::from_pathname("")? };
         Ok((stream, address))
@@ -327,15 +335,33 @@ impl UnixListener {
     /// # Errors
     /// None on an open socket.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        Ok(sockopt::socket_error(&self.socket)?.err().map(io::Error::from))
+        self.socket.take_error()
+    }
+
+    /// Sets how many connections the kernel may hold that were not accepted yet.
+    ///
+    /// # Errors
+    /// None on a listener.
+    pub fn set_backlog(&self, backlog: i32) -> io::Result<()> {
+        self.socket.set_backlog(backlog)
+    }
+
+    /// Whether an `accept` that would wait is an error instead, as
+    /// [`TcpListener::set_nonblocking`](super::TcpListener::set_nonblocking).
+    ///
+    /// # Errors
+    /// None on an open socket.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.socket.set_nonblocking(nonblocking)
     }
 }
 
-impl AsFd for UnixListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
+descriptor_traits!(
+    UnixListener,
+    socket,
+    "Takes over a listening Unix socket. One in blocking mode stays in it, and is asked first whether there is a \
+     connection; if another process is quicker then, whoever accepts holds up its worker until the next one comes."
+);
 
 impl fmt::Debug for UnixListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -344,20 +370,6 @@ impl fmt::Debug for UnixListener {
             f.field("local", &address);
         }
         f.field("fd", &self.as_fd()).finish()
-    }
-}
-
-impl From<OwnedFd> for UnixListener {
-    /// Takes over a listening Unix socket. One in blocking mode stays in it, and is asked first whether there is a connection;
-    /// if another process is quicker then, whoever accepts holds up its worker until the next one comes.
-    fn from(fd: OwnedFd) -> Self {
-        Self { socket: fd.into() }
-    }
-}
-
-impl From<UnixListener> for OwnedFd {
-    fn from(listener: UnixListener) -> Self {
-        listener.socket.into()
     }
 }
 
