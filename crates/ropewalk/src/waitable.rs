@@ -45,7 +45,9 @@ impl<T: AsFd> Waitable<T> {
     ) -> io::Result<R> {
         self.source.attempt(self.as_fd(), interest, wait, operation)
     }
+}
 
+impl Waitable {
     /// As [`Source::poll_attempt`].
     #[cfg(feature = "compat")]
     pub(crate) fn poll_attempt<R>(
@@ -69,9 +71,7 @@ impl<T: AsFd> Waitable<T> {
             watched => watched,
         }
     }
-}
 
-impl Waitable {
     /// A duplicate, with a waiting half of its own.
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         Ok(self.as_fd().try_clone_to_owned()?.into())
