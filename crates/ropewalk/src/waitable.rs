@@ -69,8 +69,7 @@ impl Waitable {
     /// Has a driver watch it, if none does so yet. A thread has none of its own: there a coroutine is asked, once for each
     /// descriptor, and its worker wakes whoever polls in the thread from then on.
     fn watch(&self) -> io::Result<()> {
-        let (source, fd) = (&self.source, self.as_fd());
-        let watch = || source.watch(fd);
+        let watch = || self.source.watch(self.as_fd());
         match watch() {
             Err(error) if error.kind() == io::ErrorKind::Unsupported && !park::is_coroutine() => {
                 ropewalk_runtime::scope(|s| s.spawn(watch).join())?
