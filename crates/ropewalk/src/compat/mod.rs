@@ -127,17 +127,17 @@ impl<S: Pollable> Io<S> {
         self.stream
     }
 
-    /// Reads up to `most` bytes, and gives what has come to `take`.
+    /// Reads up to `most` bytes, and gives what has come to `take`, in pieces.
     fn poll_read_with(
         &mut self,
         context: &mut Context<'_>,
         most: usize,
-        take: impl FnOnce(&[u8]),
+        take: impl FnMut(&[u8]),
     ) -> Poll<io::Result<()>> {
         with_scratch(|scratch| {
             let room = most.min(scratch.len());
             let length = ready!(self.poll_read_into(context, &mut scratch[..room]))?;
-            take(&scratch[..length]);
+            scratch[..length].chunks(PIECE).for_each(take);
             Poll::Ready(Ok(()))
         })
     }
@@ -162,9 +162,13 @@ impl<S: Pollable> Io<S> {
 /// As much as a read brings at most.
 const SCRATCH: usize = 64 * 1024;
 
+/// How much of it is copied at a time. For more than 2 KiB the C library's copy uses `rep movsb`, which some processors take 25
+/// times as long for if both addresses happen to differ by 16 in a page (glibc's bug 30994).
+const PIECE: usize = 1024;
+
 thread_local! {
     /// The buffer of all reads on this thread. The buffers of the traits are not initialized, which safe code cannot read
-    /// into; to copy what has come costs less than to clear, each time, the room for what could.
+    /// into; to copy what has come, 12 ns for a KiB, costs less than to clear, each time, the room for what could.
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
