@@ -194,6 +194,7 @@ fn what_was_typed_also_wins_over_what_it_excludes() {
 #[test]
 fn what_the_environment_says_of_serve_and_load_does_not_reach_into_a_comparison() {
     let arguments = "compare --quick --plans coroutine --users 2 --payments 20 --dir .";
-    let environment = [("ROPEWALK_SERVE_LISTEN", "nowhere"), ("ROPEWALK_LOAD_WORK", "read")];
+    let environment = [("ROPEWALK_SERVE_REQUIRE_SIGNATURES", "perhaps"), ("ROPEWALK_LOAD_JSON", "perhaps")];
+    // Neither would start if it were told that.
     Place::new("").run(arguments, &environment).assert_code(0).assert_says("coroutine");
 }
