@@ -11,53 +11,62 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use ropewalk::Runtime;
 use ropewalk::process::{self, Pool};
 
-use crate::Contender;
+use crate::frame::table::{Contender, Subject, Table, ours, rival};
+use crate::frame::tools::Tool;
+use crate::rivals::on_ropewalk;
 
-/// All that can be measured here; says what is absent.
-pub(crate) fn contenders() -> Vec<Contender> {
-    let mut contenders: Vec<Contender> = vec![
-        ("ropewalk pool, call", |n| {
+pub(crate) fn subject() -> Subject {
+    Subject {
+        name: "processes",
+        about: "A function that adds one, in another process, until its result is back. The forks and /bin/true give no result: \
+                until the child has ended. What is kept for several calls - a pool, a fork server, a parent that forks - is \
+                started before the clock is. A fork copies the page tables of its parent, so the parents that fork are as \
+                small as they get. One CPU runs everything, but for the pool of four.",
+        tables: vec![
+            Table::of("call", "function in a process", 1, 200, contenders()),
+            Table::of("call-2", "function in a process", 2, 200, contenders()),
+        ],
+    }
+}
+
+fn contenders() -> Vec<Contender> {
+    let needing = |tool: Tool, mut contender: Contender| {
+        contender.needs = Some(tool);
+        contender
+    };
+    vec![
+        ours("ropewalk pool, call", |n| {
             on_pool(1, n, |pool| {
                 pool.call(increment, 1).expect("a result");
             })
         }),
-        ("ropewalk pool, spawn", |n| {
+        ours("ropewalk pool, spawn", |n| {
             on_pool(1, n, |pool| {
                 pool.spawn(increment, 1).expect("a task").join().expect("a result");
             })
         }),
-        ("ropewalk pool of 4", pool_of_four),
-        ("ropewalk process::spawn", |n| {
+        ours("ropewalk pool of 4", pool_of_four),
+        ours("ropewalk process::spawn", |n| {
             on_pool(1, n, |_| {
                 process::spawn(increment, 1).expect("a task").join().expect("a result");
             })
         }),
-        ("fork, small Rust parent", |n| {
-            on_pool(1, 1, |pool| {
-                pool.call(fork_and_wait, 1).expect("a time");
-            });
-            let pool = Pool::builder().size(1).build().expect("a pool");
-            pool.call(fork_and_wait, n).expect("a time")
-        }),
-        ("Command of /bin/true", |n| {
+        rival("Command of /bin/true", |n| {
             timed(n, || {
                 Command::new("/bin/true").status().expect("it runs");
             })
         }),
-    ];
-    let mut add = |name, what: Option<&'static Path>, run| match what {
-        Some(_) => contenders.push((name, run)),
-        None => println!("absent: {name}"),
-    };
-    add("fork, small C parent", c_program(), |n| {
-        time_itself(Command::new(c_program().expect("it was built")), n)
-    });
-    add("Python forkserver", python_script(), |n| python("process", n));
-    add("Python Pool.apply", python_script(), |n| python("pool", n));
-    contenders
+        rival("fork, small Rust parent", |n| {
+            let pool = Pool::builder().size(1).build().expect("a pool");
+            pool.call(fork_and_wait, 1).expect("a time");
+            pool.call(fork_and_wait, n).expect("a time")
+        }),
+        needing(Tool::C, rival("fork, small C parent", |n| time_itself(Command::new(c_program()), n))),
+        needing(Tool::Python, rival("Python Pool.apply", |n| python("pool", n))),
+        needing(Tool::Python, rival("Python forkserver", |n| python("process", n))),
+    ]
 }
 
 fn increment(n: u64) -> u64 {
@@ -71,7 +80,7 @@ fn timed(calls: u64, mut call: impl FnMut()) -> Duration {
 }
 
 fn on_pool(size: usize, calls: u64, call: fn(&Pool)) -> Duration {
-    Runtime::builder().workers(1).build().expect("a runtime").run(move || {
+    on_ropewalk(1, move || {
         let pool = Pool::builder().size(size).build().expect("a pool");
         call(&pool); // the workers have started
         timed(calls, || call(&pool))
@@ -80,7 +89,7 @@ fn on_pool(size: usize, calls: u64, call: fn(&Pool)) -> Duration {
 
 /// So many at once that all workers of the pool have something to do.
 fn pool_of_four(calls: u64) -> Duration {
-    Runtime::builder().workers(1).build().expect("a runtime").run(move || {
+    on_ropewalk(1, move || {
         let pool = Pool::builder().size(4).build().expect("a pool");
         let batch = |calls: u64| {
             let tasks: Vec<_> = (0..calls).map(|n| pool.spawn(increment, n).expect("a task")).collect();
@@ -158,30 +167,29 @@ fn directory() -> &'static Path {
     DIRECTORY.get_or_init(|| tempfile::tempdir().expect("a directory")).path()
 }
 
-fn c_program() -> Option<&'static Path> {
-    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let build = || {
+fn c_program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
         let (source, program) = (directory().join("fork.c"), directory().join("fork"));
-        std::fs::write(&source, C).ok()?;
+        std::fs::write(&source, C).expect("a file of ours");
         let built = Command::new("cc").arg("-O2").arg("-o").args([&program, &source]).status();
-        built.is_ok_and(|status| status.success()).then_some(program)
-    };
-    PROGRAM.get_or_init(build).as_deref()
+        assert!(built.is_ok_and(|status| status.success()), "cc does not build fork.c");
+        program
+    })
 }
 
-fn python_script() -> Option<&'static Path> {
-    static SCRIPT: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let write = || {
-        Command::new("python3").arg("--version").stdout(Stdio::null()).status().ok()?;
+fn python_script() -> &'static Path {
+    static SCRIPT: OnceLock<PathBuf> = OnceLock::new();
+    SCRIPT.get_or_init(|| {
         let script = directory().join("rival.py");
-        std::fs::write(&script, PYTHON).ok().map(|()| script)
-    };
-    SCRIPT.get_or_init(write).as_deref()
+        std::fs::write(&script, PYTHON).expect("a file of ours");
+        script
+    })
 }
 
 fn python(kind: &str, calls: u64) -> Duration {
     let mut command = Command::new("python3");
-    command.arg(python_script().expect("it was written")).arg(kind);
+    command.arg(python_script()).arg(kind);
     time_itself(command, calls)
 }
 

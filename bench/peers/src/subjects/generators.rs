@@ -10,25 +10,55 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use ropewalk::generator::Generator;
 
-use crate::{Contender, time};
+use crate::frame::table::{Contender, Subject, Table, ours, rival};
+use crate::rivals::time;
 
 const STACK: usize = 192 * 1024;
 
-pub(crate) const RESUME: &[Contender] =
-    &[("ropewalk", ropewalk_resume), ("corosensei", corosensei_resume), ("generator", generator_resume)];
+pub(crate) fn subject() -> Subject {
+    Subject {
+        name: "generators",
+        about: "A body that yields numbers. resume: from the caller to the next number and back. make: one is made, yields once, \
+                runs to its end and is dropped. leave: one is made, yields once and is dropped, which unwinds its stack. \
+                corosensei maps a stack for each unless it is given one, so make has a row with a kept stack; Ropewalk's \
+                generators and those of the crate generator, on which may is built, keep stacks themselves. None has more \
+                than 192 KiB.",
+        tables: vec![
+            Table::of("resume", "resume and yield", 1, 2_000_000, resume()),
+            Table::of("make", "make, resume to its end, drop", 1, 100_000, make()),
+            Table::of("leave", "make, resume once, drop", 1, 20_000, leave()),
+        ],
+    }
+}
 
-pub(crate) const MAKE: &[Contender] = &[
-    ("ropewalk", |n| time(|| (0..n).for_each(|n| assert_eq!(ropewalk_from(n).last(), Some(n))))),
-    ("corosensei", corosensei_make),
-    ("corosensei, kept stack", corosensei_make_kept),
-    ("generator", |n| time(|| (0..n).for_each(|n| assert_eq!(generator_from(n, n + 1).last(), Some(n))))),
-];
+fn resume() -> Vec<Contender> {
+    vec![
+        ours("ropewalk", ropewalk_resume),
+        rival("corosensei", corosensei_resume),
+        rival("generator", generator_resume),
+    ]
+}
 
-pub(crate) const LEAVE: &[Contender] = &[
-    ("ropewalk", |n| time(|| (0..n).for_each(|n| assert_eq!(ropewalk_for_ever(n).next(), Some(n))))),
-    ("corosensei", corosensei_leave),
-    ("generator", |n| time(|| (0..n).for_each(|n| assert_eq!(generator_from(n, u64::MAX).next(), Some(n))))),
-];
+fn make() -> Vec<Contender> {
+    vec![
+        ours("ropewalk", |n| time(|| (0..n).for_each(|n| assert_eq!(ropewalk_from(n).last(), Some(n))))),
+        rival("corosensei", corosensei_make),
+        rival("corosensei, kept stack", corosensei_make_kept),
+        rival("generator", |n| {
+            time(|| (0..n).for_each(|n| assert_eq!(generator_from(n, n + 1).last(), Some(n))))
+        }),
+    ]
+}
+
+fn leave() -> Vec<Contender> {
+    vec![
+        ours("ropewalk", |n| time(|| (0..n).for_each(|n| assert_eq!(ropewalk_for_ever(n).next(), Some(n))))),
+        rival("corosensei", corosensei_leave),
+        rival("generator", |n| {
+            time(|| (0..n).for_each(|n| assert_eq!(generator_from(n, u64::MAX).next(), Some(n))))
+        }),
+    ]
+}
 
 // Ropewalk
 
