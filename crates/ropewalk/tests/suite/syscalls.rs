@@ -31,8 +31,11 @@ fn can_trace() -> bool {
 
 /// The calls that the marking thread made between its first and its last mark, in a child that runs `case` of `test`.
 fn calls_between_marks(test: &'static str, case: &str) -> Vec<String> {
-    let file =
-        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}", test, case.replace('/', "-")));
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!(
+        "{test}-{}-{}",
+        case.replace('/', "-"),
+        std::process::id()
+    ));
     let strace = ["strace", "-f", "-qq", "-o", file.to_str().expect("cargo's folders are text")];
     Child::new(test, case).under(strace).run().assert_success();
     let trace = std::fs::read_to_string(&file).expect("strace has written it");

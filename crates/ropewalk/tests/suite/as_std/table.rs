@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ropewalk::DriverKind;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::Case;
@@ -29,6 +30,8 @@ impl Row {
 pub(crate) fn give_up_privileges() {
     const NOBODY: u32 = 65_534;
     setrlimit(Resource::Nofile, Rlimit { current: Some(256), maximum: Some(256) }).unwrap();
+    // The rings of nobody's processes share a limit, which only root can raise.
+    let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
     // SAFETY: the calls take numbers and change who the process is; who is nobody already may not, and need not.
     unsafe {
         libc::setresgid(NOBODY, NOBODY, NOBODY);
@@ -42,19 +45,21 @@ pub(crate) fn give_up_privileges() {
 /// If ours says something else, and it is none of the exceptions.
 pub(crate) fn rows(of_std: &[Case], ours: &[Case], exceptions: &[Exception]) -> Vec<Row> {
     let drivers = drivers();
+    let said_by_ours: Vec<_> = drivers.iter().map(|&driver| said_on(driver, ours)).collect();
     let mut complaints = Vec::new();
     let mut rows = Vec::new();
-    for (&(case, with_std), &(_, with_ours)) in of_std.iter().zip(ours) {
+    for (place, &(case, with_std)) in of_std.iter().enumerate() {
+        // If it hangs, this was it.
+        eprintln!("{case}");
         let std =
             guarded(|| std::thread::spawn(with_std).join()).unwrap_or_else(|_| format!("{case} panics"));
         let exception = exceptions.iter().find(|(name, ..)| *name == case);
-        for &driver in &drivers {
-            for plan in PLANS {
+        for (driver, cases) in drivers.iter().zip(&said_by_ours) {
+            for (plan, said) in PLANS.iter().zip(&cases[place]) {
                 let expected = match exception {
-                    Some((_, says, _)) if plan == Plan::Coroutine => says,
+                    Some((_, says, _)) if *plan == Plan::Coroutine => says,
                     _ => &*std,
                 };
-                let said = on_driver(driver, move || plan.spawn(with_ours).join()).unwrap();
                 if said != expected {
                     complaints
                         .push(format!("{case}\n    std says     {std}\n    a {plan:?} on {driver}: {said}"));
@@ -67,6 +72,18 @@ pub(crate) fn rows(of_std: &[Case], ours: &[Case], exceptions: &[Exception]) -> 
     }
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
     rows
+}
+
+/// What ours says of each case, by each plan, in one runtime on this driver.
+fn said_on(driver: DriverKind, cases: &[Case]) -> Vec<[String; 2]> {
+    let cases = cases.to_vec();
+    on_driver(driver, move || {
+        let said = cases.into_iter().map(|(case, with_ours)| {
+            eprintln!("{case} on {driver}");
+            PLANS.map(|plan| plan.spawn(with_ours).join().unwrap_or_else(|error| error.to_string()))
+        });
+        said.collect()
+    })
 }
 
 /// Compares the rows with those of this section of `docs/as-std.md`.
