@@ -52,6 +52,7 @@ pub fn serve(
 /// Shakes hands with a client that has connected.
 pub fn accept(stream: TcpStream, config: &Arc<ServerConfig>) -> io::Result<Server> {
     let connection = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
+    stream.set_nodelay(true)?;
     let mut tls = StreamOwned::new(connection, stream);
     // The first read would do it, too; so it has a limit of its own.
     timeout(HANDSHAKE_LIMIT, || tls.conn.complete_io(&mut tls.sock))??;
@@ -62,6 +63,7 @@ pub fn accept(stream: TcpStream, config: &Arc<ServerConfig>) -> io::Result<Serve
 pub fn connect(stream: TcpStream, name: &str, config: &Arc<ClientConfig>) -> io::Result<Client> {
     let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
     let connection = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+    stream.set_nodelay(true)?;
     let mut tls = StreamOwned::new(connection, stream);
     tls.conn.complete_io(&mut tls.sock)?;
     Ok(tls)

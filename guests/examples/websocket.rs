@@ -88,7 +88,7 @@ pub fn split(mut reader: WebSocket<Duplex>, role: Role) -> (WebSocket<Duplex>, W
 }
 
 /// Small buffers for many connections: tungstenite's are 128 KiB each.
-fn config() -> WebSocketConfig {
+pub fn config() -> WebSocketConfig {
     WebSocketConfig::default().read_buffer_size(4 << 10)
 }
 
@@ -104,6 +104,7 @@ pub fn accept(stream: TcpStream) -> Result<(WebSocket<Duplex>, String), Error> {
         *refusal.status_mut() = tungstenite::http::StatusCode::NOT_FOUND;
         Err(refusal)
     };
+    stream.set_nodelay(true)?;
     let stream = Duplex { stream: Arc::new(stream), replies: None };
     let shake = || tungstenite::accept_hdr_with_config(stream, look, Some(config()));
     match timeout(HANDSHAKE_LIMIT, shake).map_err(io::Error::from)? {
@@ -115,6 +116,7 @@ pub fn accept(stream: TcpStream) -> Result<(WebSocket<Duplex>, String), Error> {
 
 /// Shakes hands with the server that `stream` has been connected to.
 pub fn connect(stream: TcpStream, url: &str) -> Result<WebSocket<Duplex>, Error> {
+    stream.set_nodelay(true)?;
     let stream = Duplex { stream: Arc::new(stream), replies: None };
     match tungstenite::client::client_with_config(url, stream, Some(config())) {
         Ok((socket, _)) => Ok(socket),

@@ -166,6 +166,12 @@ fn what_the_server_refuses_is_an_error_with_its_code_and_the_connection_goes_on(
         });
         assert_eq!(code(outcome), "23514");
         assert_eq!(sum_of_accounts(&mut client), 2000, "the ten are back");
+        let outcome: Result<(), _> = client.transaction(|client| {
+            client.execute(&take, &[&10_i64])?;
+            Err(Error::Value("the payer thinks better of it".into()))
+        });
+        assert!(matches!(outcome, Err(Error::Value(_))));
+        assert_eq!(sum_of_accounts(&mut client), 2000, "and they are again");
     });
 }
 

@@ -11,8 +11,8 @@
 //! Here is how clients are served, in `store` what the commands do, in `protocol` what goes over the connection. Not here: what
 //! is in no `match`.
 
-mod protocol;
-mod store;
+pub mod protocol;
+pub mod store;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -144,7 +144,7 @@ impl Client<'_, '_> {
             }
             (b"CLIENT" | b"SELECT", _) => out.extend_from_slice(b"+OK\r\n"),
             (b"INFO", _) => {
-                let (keys, clients) = (self.server.store.borrow().len(), self.server.clients.get());
+                let (keys, clients) = (self.server.store.borrow().count(), self.server.clients.get());
                 let text = format!("redis_version:7.0.0\r\nconnected_clients:{clients}\r\nkeys:{keys}\r\n");
                 write_string(out, Some(text.as_bytes()));
             }

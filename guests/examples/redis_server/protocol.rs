@@ -42,14 +42,17 @@ pub fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
+/// Appends a number.
 pub fn write_integer(out: &mut Vec<u8>, number: impl std::fmt::Display) {
     write!(out, ":{number}\r\n").expect("a vector takes everything");
 }
 
+/// Appends the beginning of an array of so many.
 pub fn write_array(out: &mut Vec<u8>, length: usize) {
     write!(out, "*{length}\r\n").expect("a vector takes everything");
 }
 
+/// Appends a string, or that there is none.
 pub fn write_string(out: &mut Vec<u8>, string: Option<&[u8]>) {
     let Some(string) = string else { return out.extend_from_slice(b"$-1\r\n") };
     write!(out, "${}\r\n", string.len()).expect("a vector takes everything");

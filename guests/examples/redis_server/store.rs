@@ -162,8 +162,8 @@ impl Store {
         Some(value)
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
+    /// How many keys there are.
+    pub fn count(&self) -> usize {
         self.entries.len()
     }
 

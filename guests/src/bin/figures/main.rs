@@ -1,18 +1,23 @@
 //! The same guest on Ropewalk, with both drivers, and on tokio, under the same load.
 //!
 //! `cargo run --release --bin figures -- [GUEST] [--rounds N] [--seconds S]` starts each contender as a process of its own, on the
-//! last CPU, loads it by `wrk` on the first, in turns, round by round, and prints the medians: requests a second, CPU
+//! last CPU, loads it by `wrk`, `redis-benchmark` or a client of its own on the first, in turns, round by round, and prints the medians: requests a second, CPU
 //! seconds of the server for a million requests, half and 99 of 100 of the answers' times, and the CPU seconds beside
 //! tokio's of the same round. Every contender has one thread that runs its tasks. Without a guest it measures all.
 //!
 //! `figures serve GUEST CONTENDER ADDRESS [POSTGRES]` is one server alone.
 
 mod axum;
+mod blocking_postgres;
+mod http;
 mod hyper;
 mod load;
 mod postgres;
+mod redis;
 mod report;
 mod server;
+mod tls;
+mod websocket;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -53,9 +58,20 @@ struct Setup {
     postgres: Option<PathBuf>,
 }
 
-const GUESTS: [Guest; 3] = [hyper::GUEST, axum::GUEST, postgres::GUEST];
+const GUESTS: [Guest; 8] = [
+    hyper::GUEST,
+    axum::GUEST,
+    postgres::GUEST,
+    blocking_postgres::GUEST,
+    tls::GUEST,
+    websocket::GUEST,
+    redis::ONE_AT_A_TIME,
+    redis::PIPELINED,
+];
 /// How many connections there are at the same time.
 const CONNECTIONS: [u32; 2] = [64, 256];
+/// Enough for a crowd that comes before the last one has gone.
+const DATABASE_CONNECTIONS: usize = 900;
 const USAGE: &str =
     "usage: figures [GUEST] [--rounds N] [--seconds S] | figures serve GUEST CONTENDER ADDRESS [POSTGRES]";
 
@@ -115,7 +131,7 @@ fn parse(arguments: &[String]) -> Result<Plan, Failure> {
 }
 
 fn measure(plan: &Plan) -> Result<(), Failure> {
-    let postgres = Postgres::start(10);
+    let postgres = Postgres::start(DATABASE_CONNECTIONS);
     let socket = postgres.as_ref().map(Postgres::socket);
     // What is started from here on, the load, stays on the first CPU. The servers move themselves.
     server::pin_to(server::cpus()?.first().copied())?;
@@ -150,5 +166,8 @@ fn sample(
     let before = server.cpu_time()?;
     let mut sample = (guest.load)(server.address(), connections, Duration::from_secs(seconds))?;
     sample.cpu = server.cpu_time()? - before;
+    if sample.requests == 0 {
+        return Err("not one request was answered in that time".into());
+    }
     Ok(sample)
 }
