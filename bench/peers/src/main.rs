@@ -31,7 +31,7 @@ struct Whole {
     /// Which subjects, or tables of them as `subject/table`; all without any.
     subjects: Vec<String>,
     /// How often each contender runs. An interval needs 6, a claim should have 15.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Where to write everything that was measured, with the machine and the versions.
     #[arg(long, value_name = "FILE")]

@@ -1,8 +1,11 @@
 //! What is asked, in the order of the report.
 
+mod cancel;
 mod channels;
 mod channels_async;
 mod generators;
+mod growth;
+mod latency;
 mod locks;
 mod memory;
 mod net;
@@ -10,8 +13,11 @@ mod net_client;
 mod net_server;
 mod processes;
 mod selects;
+mod skew;
 mod spawn;
 mod switch;
+mod timers;
+mod wake;
 
 use crate::frame::table::Subject;
 
@@ -23,8 +29,13 @@ pub(crate) fn all() -> Vec<Subject> {
         channels::subject(),
         locks::subject(),
         generators::subject(),
+        timers::subject(),
         net::echo(),
         net::http(),
+        wake::subject(),
         processes::subject(),
+        cancel::subject(),
+        skew::subject(),
+        growth::subject(),
     ]
 }

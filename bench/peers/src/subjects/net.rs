@@ -1,10 +1,14 @@
 //! Echo and HTTP over loopback, the client on a CPU of its own.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::latency;
 use super::net_client::{Client, Window};
 use super::net_server::{Kind, Running, cpus};
+use super::wake::PAUSE;
 use crate::frame::runner::on_cpus;
 use crate::frame::table::{Column, Contender, Role, Sample, Subject, Table, sample};
 use crate::frame::tools::Tool;
@@ -42,7 +46,7 @@ pub(crate) fn http() -> Subject {
     }
 }
 
-const ECHO: &[u8] = &[b'.'; 64];
+pub(super) const ECHO: &[u8] = &[b'.'; 64];
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 
 const COLUMNS: &[Column] = &[
@@ -56,7 +60,40 @@ const COLUMNS: &[Column] = &[
     Column { key: "switches", head: "switches" },
 ];
 
-type Row = (&'static str, Role, Kind);
+/// The servers of echo, asked so seldom that they sleep in between.
+pub(super) fn cold_servers() -> Vec<Contender> {
+    let contender = |(name, role, kind): Row| {
+        let mut contender = Contender::new(name, role, move |messages| cold(kind, messages));
+        contender.needs = needs(kind);
+        contender
+    };
+    echo_servers().into_iter().map(contender).collect()
+}
+
+fn cold(kind: Kind, messages: u64) -> Sample {
+    let (server_cpus, client_cpus) = cpus();
+    on_cpus(&client_cpus, || {
+        let server = Running::start(kind, &server_cpus);
+        let mut stream = TcpStream::connect(server.address).expect("it listens");
+        stream.set_nodelay(true).expect("a socket");
+        let mut answer = [0; ECHO.len()];
+        let mut ask = |_| {
+            std::thread::sleep(PAUSE);
+            let sent = Instant::now();
+            stream.write_all(ECHO).expect("it reads");
+            stream.read_exact(&mut answer).expect("it answers");
+            sent.elapsed()
+        };
+        (0..messages / 10).for_each(|n| {
+            ask(n);
+        });
+        let cpu = server.cpu_seconds();
+        let latencies = (0..messages).map(&mut ask).collect();
+        latency::describe(latencies, Duration::from_secs_f64(server.cpu_seconds() - cpu))
+    })
+}
+
+pub(super) type Row = (&'static str, Role, Kind);
 
 fn echo_servers() -> Vec<Row> {
     use Role::{Floor, Ours, Rival};
@@ -100,7 +137,7 @@ fn table(name: &'static str, connections: usize, request: &'static [u8], rows: V
     Table {
         name,
         title: format!("{connections} connections"),
-        operations: 500,
+        operations: 400,
         cpus: 2,
         warm: false,
         rounds: usize::MAX,
@@ -109,7 +146,7 @@ fn table(name: &'static str, connections: usize, request: &'static [u8], rows: V
     }
 }
 
-fn needs(kind: Kind) -> Option<Tool> {
+pub(super) fn needs(kind: Kind) -> Option<Tool> {
     match kind {
         Kind::Go(_) => Some(Tool::Go),
         Kind::Nginx => Some(Tool::Nginx),
@@ -173,7 +210,8 @@ fn by_wrk() -> Table {
         operations: 1,
         cpus: 2,
         warm: false,
-        rounds: 6,
+        // It checks the other tables, and claims nothing of its own.
+        rounds: 3,
         columns: &COLUMNS[..4],
         contenders: http_servers().into_iter().map(contender).collect(),
     }

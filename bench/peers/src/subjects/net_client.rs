@@ -58,6 +58,20 @@ impl Client {
         Ok(client)
     }
 
+    /// Sends one request on one connection, and waits for its answer.
+    ///
+    /// # Errors
+    /// The connection ends.
+    pub(super) fn ask(&mut self, connection: usize) -> io::Result<()> {
+        let connection = &mut self.connections[connection];
+        connection.send(&self.request, self.answer_length, Instant::now())?;
+        while connection.receive()?.is_none() {
+            let mut readable = [rustix::event::PollFd::new(&connection.stream, rustix::event::PollFlags::IN)];
+            rustix::event::poll(&mut readable, None)?;
+        }
+        Ok(())
+    }
+
     /// Keeps every connection busy for so long. What is on its way at the end is answered in the next window, and counted
     /// there, but its latency is not.
     ///
