@@ -52,6 +52,7 @@ pub use driver::{DriverChoice, DriverKind};
 pub use plan::pool::{blocking, blocking_owned};
 pub use ropewalk_sync::clock::Clock;
 pub use ropewalk_sync::park::no_suspend;
+pub use ropewalk_sys::at_exit::at_exit;
 pub use runtime::{Builder, Runtime, run};
 pub use scheduler::schedule::Schedule;
 pub use scope::{

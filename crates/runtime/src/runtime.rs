@@ -259,9 +259,12 @@ impl Runtime {
             shared.close();
         }
         worker.run_until_closed();
-        for thread in threads {
-            // A worker panics only if its driver fails, and then it has said so.
-            let _ = thread.join();
+        for WorkerThread { thread, ended } in threads {
+            // The kernel lets no thread end before its ring's operations have; on a disk that does not answer that is never.
+            if ended.recv() != Ok(Ended { with_operations: true }) {
+                // A worker panics only if its driver fails, and then it has said so.
+                let _ = thread.join();
+            }
         }
         match handle.join() {
             Ok(Ok(value)) => value,
@@ -278,6 +281,20 @@ impl Runtime {
     }
 }
 
+/// The thread of a worker.
+struct WorkerThread {
+    thread: std::thread::JoinHandle<()>,
+    /// Told when the worker has ended.
+    ended: mpsc::Receiver<Ended>,
+}
+
+/// How a worker has ended.
+#[derive(Debug, PartialEq, Eq)]
+struct Ended {
+    /// The kernel still makes operations for coroutines that it has left behind.
+    with_operations: bool,
+}
+
 /// Starts workers on threads of their own, and waits until each has opened its driver. If one cannot, none goes on.
 /// With what the worker of a simulated runtime draws lots, so that its runs can be repeated.
 fn seed(shared: &Shared) -> Option<u64> {
@@ -291,23 +308,27 @@ fn seed(shared: &Shared) -> Option<u64> {
 fn start_workers(
     shared: &Arc<Shared>,
     queues: impl Iterator<Item = (crossbeam_deque::Worker<Ready>, Arc<Remote>)>,
-) -> io::Result<Vec<std::thread::JoinHandle<()>>> {
+) -> io::Result<Vec<WorkerThread>> {
     let (tell, told) = mpsc::channel();
     let mut threads = Vec::new();
     let mut outcome = Ok(());
     for (queue, remote) in queues {
         let (shared, tell) = (shared.clone(), tell.clone());
+        let (tell_end, ended) = mpsc::channel();
         let thread = std::thread::Builder::new().name(format!("ropewalk-{}", remote.number()));
         let started = thread.spawn(move || match Worker::new(shared, remote, queue) {
             Ok(worker) => {
                 let _ = tell.send(Ok(()));
                 drop(tell);
                 worker.run_until_closed();
+                let with_operations = worker.has_operations();
+                drop(worker);
+                let _ = tell_end.send(Ended { with_operations });
             }
             Err(error) => drop(tell.send(Err(explain_driver(&error)))),
         });
         match started {
-            Ok(thread) => threads.push(thread),
+            Ok(thread) => threads.push(WorkerThread { thread, ended }),
             Err(error) => {
                 let text = format!("the kernel starts no thread for a worker ({error}): raise `ulimit -u`");
                 outcome = Err(io::Error::new(error.kind(), text));
@@ -321,8 +342,8 @@ fn start_workers(
     }
     if outcome.is_err() {
         shared.close();
-        for thread in threads.drain(..) {
-            let _ = thread.join();
+        for worker in threads.drain(..) {
+            let _ = worker.thread.join();
         }
     }
     outcome.map(|()| threads)

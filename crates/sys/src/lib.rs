@@ -10,6 +10,7 @@ compile_error!(
 );
 
 pub mod activity;
+pub mod at_exit;
 pub mod capture;
 pub mod clock;
 pub mod context;

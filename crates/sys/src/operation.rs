@@ -25,8 +25,8 @@ const CURRENT: u64 = u64::MAX;
 /// One call. What it borrows is valid for `'a`, and the call's alone as long as it is under way.
 pub struct Operation<'a> {
     call: Call,
-    /// Nobody else uses the place where the descriptor is.
-    alone: bool,
+    /// Whatever the place, writes go to the end.
+    appends: bool,
     _borrows: PhantomData<&'a mut [u8]>,
 }
 
@@ -48,7 +48,7 @@ unsafe impl Send for Operation<'_> {}
 
 impl<'a> Operation<'a> {
     fn new(call: Call) -> Self {
-        Self { call, alone: false, _borrows: PhantomData }
+        Self { call, appends: false, _borrows: PhantomData }
     }
 
     /// Reads at `place`, or where the descriptor is.
@@ -104,11 +104,11 @@ impl<'a> Operation<'a> {
         Self::new(Call::Open { path: path.as_ptr(), flags: flags | libc::O_CLOEXEC, mode })
     }
 
-    /// Nobody else reads or writes where the descriptor is, or writes always go to the end (`O_APPEND`). So a ring may make the
-    /// call, which does not lock that place, as read(2) and write(2) do.
+    /// The descriptor is one whose writes go to the end (`O_APPEND`). So a ring may make the call, which does not lock the place
+    /// where a descriptor is, as read(2) and write(2) do.
     #[must_use]
-    pub fn alone(mut self, alone: bool) -> Self {
-        self.alone = alone;
+    pub fn appends(mut self) -> Self {
+        self.appends = true;
         self
     }
 
@@ -124,7 +124,7 @@ impl<'a> Operation<'a> {
     /// What it borrows outlives its being made, and only one of the two is made.
     #[must_use]
     pub unsafe fn detach(&self) -> Operation<'static> {
-        Operation { call: self.call, alone: self.alone, _borrows: PhantomData }
+        Operation { call: self.call, appends: self.appends, _borrows: PhantomData }
     }
 
     /// Makes the call here, as long as it takes.
@@ -174,7 +174,7 @@ impl<'a> Operation<'a> {
             | Call::Write { place: CURRENT, .. }
             | Call::ReadVectored { place: CURRENT, .. }
             | Call::WriteVectored { place: CURRENT, .. }
-                if !self.alone =>
+                if !self.appends =>
             {
                 return None;
             }

@@ -1,6 +1,9 @@
-//! Pipes, mirroring those of `std::io`.
+//! Pipes and the standard streams, mirroring those of `std::io`; and std's traits, readers and writers, so that `use ropewalk::io`
+//! can stand for `use std::io`.
 //!
-//! # What mode a pipe's ends are in
+//! Whatever of std's reads from or writes to a type of ours waits as that does: [`BufReader`], [`copy`] and all the rest.
+//!
+//! # What mode a descriptor is in
 //! Whether a descriptor blocks is a property of what it stands for, and a process that inherits it shares that: a program
 //! such as `cat` whose standard input somebody has set to non-blocking mode fails with `EAGAIN`. So the mode of a pipe's
 //! end is **never** changed here. A thread blocks in `read` or `write` itself. A coroutine asks the kernel not to wait for
@@ -14,6 +17,13 @@
 
 mod end;
 mod pipe;
+mod standard;
 
 pub(crate) use self::end::End;
 pub use self::pipe::{PipeReader, PipeWriter, pipe};
+pub use self::standard::{Stderr, StderrLock, Stdin, StdinLock, Stdout, StdoutLock, stderr, stdin, stdout};
+pub use std::io::{
+    BufRead, BufReader, BufWriter, Bytes, Chain, Cursor, Empty, Error, ErrorKind, IntoInnerError, IoSlice,
+    IoSliceMut, IsTerminal, LineWriter, Lines, Read, Repeat, Result, Seek, SeekFrom, Sink, Split, Take,
+    Write, WriterPanicked, copy, empty, prelude, read_to_string, repeat, sink,
+};

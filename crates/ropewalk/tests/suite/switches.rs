@@ -24,6 +24,7 @@ use ropewalk::sync::{
     Barrier, Condvar, Latch, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, broadcast, mpsc, oneshot,
     watch,
 };
+use ropewalk::time::{MissedTickBehavior, interval, interval_at};
 use ropewalk::topic::{Policy, Topic};
 use ropewalk::{CancelToken, JoinHandle, OnFailure, Runtime, coroutine, scope_with, thread};
 
@@ -801,6 +802,40 @@ const FILES: &[(&str, Prepare)] = &[
     ("fs::DirEntry::path", || {
         let entry = entry();
         Box::new(move || drop(entry.path()))
+    }),
+    ("io::Stdin::is_terminal", || Box::new(|| ignore(ropewalk::io::stdin().is_terminal()))),
+    ("io::Stdout::is_terminal", || Box::new(|| ignore(ropewalk::io::stdout().is_terminal()))),
+    ("io::Stderr::is_terminal", || Box::new(|| ignore(ropewalk::io::stderr().is_terminal()))),
+    ("a lock of standard error is dropped", || {
+        let lock = ropewalk::io::stderr().lock();
+        Box::new(move || drop(lock))
+    }),
+    ("time::interval", || Box::new(|| drop(interval(LONG)))),
+    ("time::interval_at", || Box::new(|| drop(interval_at(Instant::now(), LONG)))),
+    ("time::now", || Box::new(|| ignore(ropewalk::time::now()))),
+    ("time::Interval::missed_tick_behavior", || {
+        let ticks = interval(LONG);
+        Box::new(move || ignore(ticks.missed_tick_behavior()))
+    }),
+    ("time::Interval::set_missed_tick_behavior", || {
+        let mut ticks = interval(LONG);
+        Box::new(move || ticks.set_missed_tick_behavior(MissedTickBehavior::Skip))
+    }),
+    ("time::Interval::period", || {
+        let ticks = interval(LONG);
+        Box::new(move || ignore(ticks.period()))
+    }),
+    ("time::Interval::reset", || {
+        let mut ticks = interval(LONG);
+        Box::new(move || ticks.reset())
+    }),
+    ("time::Interval::reset_at", || {
+        let mut ticks = interval(LONG);
+        Box::new(move || ticks.reset_at(Instant::now()))
+    }),
+    ("time::Interval::reset_immediately", || {
+        let mut ticks = interval(LONG);
+        Box::new(move || ticks.reset_immediately())
     }),
     ("a file is dropped", || {
         let file = file();

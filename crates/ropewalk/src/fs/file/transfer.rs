@@ -2,9 +2,10 @@
 //!
 //! # The place where a file is
 //! read(2) and write(2) move the descriptor's place under a lock, so of two tasks that write to one file each writes all of its
-//! bytes. An io_uring does not lock it. So a read or write at that place goes to the ring only where nobody else can use the
-//! place: by `&mut File`, unless the descriptor was cloned or handed out; or where writes always go to the end. Reads and
-//! writes at a place of their own ([`FileExt`]) may always.
+//! bytes. An io_uring does not lock it, and does not move it where it has written a part and then failed, for want of space
+//! (Linux 6.18, `kiocb_done`). So a ring is always told a place. Where nobody else can use the descriptor's - by `&mut File`, unless the
+//! descriptor was cloned or handed out - that is asked for before, and moved afterwards; where anybody can, a thread of the pool
+//! makes the call as it is. Writes that always go to the end, and reads and writes at a place of their own ([`FileExt`]), need none.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
@@ -61,9 +62,9 @@ impl File {
             }
         }
         let rest = place.map(|place| place + done as u64);
-        let alone = alone && !regular.shared.load(Relaxed);
-        let read = Operation::read(self.end.as_fd(), &mut buffer[done..], rest).alone(alone);
-        match park::complete(read, &wait) {
+        let own = self.own_place(regular, rest, alone)?;
+        let read = Operation::read(self.end.as_fd(), &mut buffer[done..], own.or(rest));
+        match self.moved(own, park::complete(read, &wait)) {
             Ok(read) => Ok(done + read),
             Err(_) if done > 0 => Ok(done),
             Err(error) => Err(error),
@@ -87,8 +88,27 @@ impl File {
                 return Ok(written?);
             }
         }
-        let alone = regular.appends || alone && !regular.shared.load(Relaxed);
-        park::complete(Operation::write(self.end.as_fd(), buffer, place).alone(alone), &wait)
+        if regular.appends {
+            let write = Operation::write(self.end.as_fd(), buffer, place).appends();
+            return park::complete(write, &wait);
+        }
+        let own = self.own_place(regular, place, alone)?;
+        let write = Operation::write(self.end.as_fd(), buffer, own.or(place));
+        self.moved(own, park::complete(write, &wait))
+    }
+
+    /// Where the file is, if a coroutine that was given no place is the only one who can use that.
+    fn own_place(&self, regular: &Regular, place: Option<u64>, alone: bool) -> io::Result<Option<u64>> {
+        let own = place.is_none() && alone && park::is_coroutine() && !regular.shared.load(Relaxed);
+        Ok(if own { Some(rustix::fs::tell(&self.end)?) } else { None })
+    }
+
+    /// Moves on from there by what was read or written.
+    fn moved(&self, own: Option<u64>, result: io::Result<usize>) -> io::Result<usize> {
+        if let (Some(place), Ok(length)) = (own, &result) {
+            rustix::fs::seek(&self.end, rustix::fs::SeekFrom::Start(place + *length as u64))?;
+        }
+        result
     }
 
     fn read_vectored_here(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
@@ -122,7 +142,8 @@ impl File {
                 }
                 let wait = Wait::new(WaitReason::FileWrite).fallible();
                 let write = Operation::write_vectored(self.end.as_fd(), buffers, None);
-                park::complete(write.alone(regular.appends), &wait)
+                let write = if regular.appends { write.appends() } else { write };
+                park::complete(write, &wait)
             }
         }
     }

@@ -73,8 +73,13 @@ impl Worker {
         }
     }
 
+    /// Whether operations are under way.
+    pub(crate) fn has_operations(&self) -> bool {
+        !self.operations.borrow().is_empty()
+    }
+
     /// Whether the kernel could have something to say to this worker.
     pub(super) fn expects_news(&self) -> bool {
-        !self.sources.borrow().is_empty() || !self.operations.borrow().is_empty()
+        !self.sources.borrow().is_empty() || self.has_operations()
     }
 }
