@@ -23,6 +23,7 @@ pub mod memory;
 pub mod objects;
 pub mod poll;
 pub mod process;
+pub mod robust;
 pub mod scheduling;
 pub mod segv;
 pub mod shared_memory;
