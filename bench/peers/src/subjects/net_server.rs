@@ -99,7 +99,7 @@ impl Running {
 
     /// How often it calls the kernel, per second, while `body` runs over and over: as perf counts, if it is there and may.
     pub(super) fn system_calls(&self, mut body: impl FnMut()) -> Option<f64> {
-        const SECONDS: &str = "0.15";
+        const SECONDS: &str = "0.1";
         let processes: Vec<_> = self.processes().iter().map(u32::to_string).collect();
         let mut perf = Command::new("perf");
         perf.args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", &processes.join(",")]);
