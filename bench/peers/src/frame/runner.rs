@@ -18,7 +18,7 @@ use super::tools;
 use crate::subjects;
 
 /// What a contender that hangs is given.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A row, measured: for each round a sample, or why there is none.
 pub(crate) struct Measured {

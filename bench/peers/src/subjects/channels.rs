@@ -13,9 +13,9 @@ use crate::rivals::{on_may, on_ropewalk, on_smol, on_tokio, spawn_may, time, tim
 
 pub(crate) fn subject() -> Subject {
     let mut tables = vec![
-        Table::of("ping-pong-0", "there and back, no room", 1, 50_000, ping_pongs_without_room()),
-        Table::of("ping-pong", "there and back, room for 1", 1, 100_000, ping_pongs(1)),
-        Table::of("ping-pong-2", "there and back, room for 1", 2, 20_000, ping_pongs(2)),
+        Table::of("ping-pong-0", "there and back, no room", 1, 20_000, ping_pongs_without_room()),
+        Table::of("ping-pong", "there and back, room for 1", 1, 50_000, ping_pongs(1)),
+        Table::of("ping-pong-2", "there and back, room for 1", 2, 10_000, ping_pongs(2)),
         Table::of("stream", "one to one, room for 1,024", 1, 400_000, streams(1, 1, 1024)),
         Table::of("stream-2", "one to one, room for 1,024", 2, 400_000, streams(2, 1, 1024)),
         Table::of("many", "four to one, room for 64", 1, 200_000, streams(1, 4, 64)),

@@ -25,7 +25,7 @@ pub(crate) fn subject() -> Subject {
                 than 192 KiB.",
         tables: vec![
             Table::of("resume", "resume and yield", 1, 2_000_000, resume()),
-            Table::of("make", "make, resume to its end, drop", 1, 100_000, make()),
+            Table::of("make", "make, resume to its end, drop", 1, 30_000, make()),
             Table::of("leave", "make, resume once, drop", 1, 20_000, leave()),
         ],
     }

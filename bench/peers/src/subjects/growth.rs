@@ -1,12 +1,13 @@
 //! What an operation costs among a million tasks, beside what it costs among a thousand.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ropewalk::coroutine;
 
+use super::memory::exit_with;
 use super::timers::{HOUR, ropewalk_deadline, tokio_deadline};
 use crate::frame::table::{Column, Contender, Role, Sample, Subject, Table, go};
 use crate::rivals::{on_ropewalk, tokio_current};
@@ -49,14 +50,24 @@ const COLUMNS: &[Column] = &[
 ];
 
 type Costs = BTreeMap<&'static str, f64>;
+type Tell<'a> = &'a (dyn Fn(&Costs) + Sync);
 
-fn growth(tasks: u64, among: fn(u64) -> Costs) -> Sample {
-    let (few, many) = (among(1_000), among(tasks));
-    let figures = many.into_iter().flat_map(|(name, many)| {
-        let few = few[name];
-        [(name.to_owned(), many / few), (format!("{name}_few_ns"), few), (format!("{name}_many_ns"), many)]
+/// Among a thousand, to the end; then among so many, and when the last cost is known the process ends: a million sleepers
+/// are not cancelled once more for nothing.
+fn growth(tasks: u64, among: fn(u64, Tell<'_>)) -> Sample {
+    let few = Mutex::new(Costs::new());
+    among(1_000, &|costs| *few.lock().unwrap() = costs.clone());
+    among(tasks, &|costs| {
+        let mut figures = Sample::new();
+        for (name, many) in costs {
+            let few = few.lock().unwrap()[name];
+            figures.insert((*name).to_owned(), many / few);
+            figures.insert(format!("{name}_few_ns"), few);
+            figures.insert(format!("{name}_many_ns"), *many);
+        }
+        exit_with(&figures)
     });
-    figures.collect()
+    unreachable!("it has told its costs")
 }
 
 /// Wake-ups, or deadlines.
@@ -76,16 +87,15 @@ fn place(n: u64, tasks: u64) -> usize {
     (n * 7_919 % tasks) as usize
 }
 
-fn ropewalk_among(tasks: u64) -> Costs {
+fn ropewalk_among(tasks: u64, tell: Tell<'_>) {
     on_ropewalk(1, move || {
-        let (wake, cancel) = ropewalk_wake(tasks);
-        Costs::from([
-            ("wake", wake),
-            ("cancel", cancel),
-            ("timer", ropewalk_timer(tasks)),
-            ("switch", ropewalk_switch(tasks)),
-        ])
-    })
+        let (switch, (wake, cancel)) = (ropewalk_switch(tasks), ropewalk_wake(tasks));
+        let mut costs = Costs::from([("switch", switch), ("wake", wake), ("cancel", cancel)]);
+        ropewalk_timer(tasks, |timer| {
+            costs.insert("timer", timer);
+            tell(&costs);
+        });
+    });
 }
 
 fn ropewalk_wake(tasks: u64) -> (f64, f64) {
@@ -119,16 +129,16 @@ fn ropewalk_wake(tasks: u64) -> (f64, f64) {
     (wake, nanos_each(started.elapsed(), tasks))
 }
 
-fn ropewalk_timer(tasks: u64) -> f64 {
+/// Tells the cost while all still sleep.
+fn ropewalk_timer(tasks: u64, tell: impl FnOnce(f64)) {
     let sleep = |n| coroutine::spawn_local(move || coroutine::sleep(HOUR + Duration::from_millis(n)));
     let all: Vec<_> = (0..tasks).map(sleep).collect();
     coroutine::yield_now();
     let started = Instant::now();
     ropewalk_deadline(OPERATIONS);
-    let timer = nanos_each(started.elapsed(), OPERATIONS);
+    tell(nanos_each(started.elapsed(), OPERATIONS));
     all.iter().for_each(ropewalk::JoinHandle::cancel);
     all.into_iter().for_each(|task| drop(task.join()));
-    timer
 }
 
 /// They take turns: between the second turn of the first one and its last, everybody else has had as many.
@@ -148,13 +158,16 @@ fn ropewalk_switch(tasks: u64) -> f64 {
     nanos_each(elapsed, tasks * turns)
 }
 
-fn tokio_among(tasks: u64) -> Costs {
-    let among = async move {
-        let (wake, cancel) = tokio_wake(tasks).await;
-        let (timer, switch) = (tokio_timer(tasks).await, tokio_switch(tasks).await);
-        Costs::from([("wake", wake), ("cancel", cancel), ("timer", timer), ("switch", switch)])
+fn tokio_among(tasks: u64, tell: Tell<'_>) {
+    let runtime = tokio_current();
+    let measured = async move {
+        let (switch, (wake, cancel)) = (tokio_switch(tasks).await, tokio_wake(tasks).await);
+        let (timer, sleepers) = tokio_timer(tasks).await;
+        (Costs::from([("switch", switch), ("wake", wake), ("cancel", cancel), ("timer", timer)]), sleepers)
     };
-    tokio_current().block_on(async { tokio::spawn(among).await.expect("it returns") })
+    let (costs, sleepers) = runtime.block_on(async { tokio::spawn(measured).await.expect("it returns") });
+    tell(&costs);
+    drop((sleepers, runtime));
 }
 
 async fn tokio_wake(tasks: u64) -> (f64, f64) {
@@ -190,18 +203,14 @@ async fn tokio_wake(tasks: u64) -> (f64, f64) {
     (wake, nanos_each(started.elapsed(), tasks))
 }
 
-async fn tokio_timer(tasks: u64) -> f64 {
+/// The cost, and those who still sleep.
+async fn tokio_timer(tasks: u64) -> (f64, Vec<tokio::task::JoinHandle<()>>) {
     let sleep = |n| tokio::spawn(tokio::time::sleep(HOUR + Duration::from_millis(n)));
     let all: Vec<_> = (0..tasks).map(sleep).collect();
     tokio::task::yield_now().await;
     let started = Instant::now();
     tokio_deadline(OPERATIONS).await;
-    let timer = nanos_each(started.elapsed(), OPERATIONS);
-    all.iter().for_each(tokio::task::JoinHandle::abort);
-    for task in all {
-        drop(task.await);
-    }
-    timer
+    (nanos_each(started.elapsed(), OPERATIONS), all)
 }
 
 async fn tokio_switch(tasks: u64) -> f64 {

@@ -21,7 +21,7 @@ pub(crate) fn subject() -> Subject {
         tables: vec![
             Table::of("mutex", "mutex, free", 1, 2_000_000, mutex_free()),
             Table::of("mutex-2", "mutex, 2 tasks", 2, 400_000, mutex_2()),
-            Table::of("mutex-64", "mutex, 64 tasks", 2, 400_000, mutex_64()),
+            Table::of("mutex-64", "mutex, 64 tasks", 2, 200_000, mutex_64()),
             Table::of("read", "read-write lock, free, read", 1, 2_000_000, read_free()),
             Table::of("write", "read-write lock, free, write", 1, 2_000_000, write_free()),
             Table::of("rwlock-2", "read-write lock, 2 tasks", 2, 200_000, rwlock_2()),

@@ -113,14 +113,13 @@ fn ropewalk(tasks: u64, wait: fn()) -> Sample {
         }
         wait_until_all_wait(tasks, ropewalk::coroutine::yield_now);
         let sample = growth.end(tasks);
-        exit_with(&sample, handles)
+        exit_with(&sample)
     })
 }
 
 /// Ends the process at once: to end a million tasks in order is another subject.
-fn exit_with<T>(sample: &Sample, kept: T) -> ! {
+pub(super) fn exit_with(sample: &Sample) -> ! {
     println!("{}", serde_json::to_string(sample).expect("numbers"));
-    std::mem::forget(kept);
     std::process::exit(0)
 }
 
@@ -138,7 +137,7 @@ fn tokio_sleep(tasks: u64) -> Sample {
             tokio::task::yield_now().await;
         }
         let sample = growth.end(tasks);
-        exit_with(&sample, handles)
+        exit_with(&sample)
     })
 }
 
@@ -159,7 +158,7 @@ fn tokio_receive(tasks: u64) -> Sample {
             tokio::task::yield_now().await;
         }
         let sample = growth.end(tasks);
-        exit_with(&sample, handles)
+        exit_with(&sample)
     })
 }
 
@@ -180,7 +179,7 @@ fn smol_receive(tasks: u64) -> Sample {
             futures_lite::future::yield_now().await;
         }
         let sample = growth.end(tasks);
-        exit_with(&sample, handles)
+        exit_with(&sample)
     })
 }
 
@@ -209,7 +208,7 @@ fn corosensei(tasks: u64) -> Sample {
         all.push(one);
     }
     let sample = growth.end(tasks);
-    exit_with(&sample, all)
+    exit_with(&sample)
 }
 
 fn threads(tasks: u64) -> Sample {

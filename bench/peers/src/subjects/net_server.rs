@@ -99,20 +99,22 @@ impl Running {
 
     /// How often it calls the kernel, per second, while `body` runs over and over: as perf counts, if it is there and may.
     pub(super) fn system_calls(&self, mut body: impl FnMut()) -> Option<f64> {
-        const SECONDS: &str = "0.15";
         let processes: Vec<_> = self.processes().iter().map(u32::to_string).collect();
         let mut perf = Command::new("perf");
-        perf.args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", &processes.join(",")]);
-        perf.args(["--", "sleep", SECONDS]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        perf.env("LC_ALL", "C").args(["stat", "-e", "raw_syscalls:sys_enter", "-p", &processes.join(",")]);
+        perf.args(["--", "sleep", "0.1"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut perf = perf.spawn().ok()?;
         // It takes a while to begin.
         while perf.try_wait().ok()?.is_none() {
             body();
         }
         let output = perf.wait_with_output().ok()?;
-        let count = String::from_utf8_lossy(&output.stderr);
-        let count = count.lines().find(|line| line.contains("sys_enter"))?.split(',').next()?;
-        Some(count.parse::<f64>().ok()? / SECONDS.parse::<f64>().expect("a number"))
+        let text = String::from_utf8_lossy(&output.stderr);
+        let number_before = |what: &str| {
+            let line = text.lines().find(|line| line.contains(what))?;
+            line.split_whitespace().next()?.replace(',', "").parse::<f64>().ok()
+        };
+        Some(number_before("raw_syscalls:sys_enter")? / number_before("seconds time elapsed")?)
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn subject() -> Subject {
                 corosensei on a stack that is kept: no queue, no handle.",
         tables: vec![
             Table::of("one", "spawn and join, one at a time", 1, 100_000, one(1)),
-            Table::of("one-2", "spawn and join, one at a time", 2, 50_000, one(2)),
+            Table::of("one-2", "spawn and join, one at a time", 2, 25_000, one(2)),
             Table::of("batch", "spawn 1,000, then join them", 1, 100_000, batch(1)),
             Table::of("batch-2", "spawn 1,000, then join them", 2, 100_000, batch(2)),
             Table::of("scope", "1,000 that borrow", 1, 100_000, scope()),
