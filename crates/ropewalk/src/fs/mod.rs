@@ -19,7 +19,7 @@
 //! # How a coroutine waits for a file
 //! A disk has no readiness: there is only the end of an operation. So what the page cache has is read at once, by a call that
 //! does not wait (`RWF_NOWAIT`, preadv2(2)). Everything else is begun, and the coroutine waits for its end: a read, a write or
-//! an `fsync` on the worker's io_uring; on a thread of the pool of [`blocking`](crate::blocking) where there is no io_uring,
+//! an `fsync` on the worker's io_uring; on a thread of the pool of [`blocking`] where there is no io_uring,
 //! and for what a ring does not do as the system call does - opening, locking, everything about paths. Buffers are
 //! borrowed, as in std: the coroutine does not go on before the operation is over. A thread makes the system call itself, and
 //! so does a coroutine while it unwinds, or in a [`no_suspend`](crate::no_suspend) region: its worker waits with it then.

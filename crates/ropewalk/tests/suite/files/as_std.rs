@@ -12,6 +12,11 @@ use crate::support::{PLANS, drivers, on_driver};
 /// A case: its name, and what it does; what that says is compared.
 pub(crate) type Case = (&'static str, fn() -> String);
 
+#[allow(
+    clippy::nonsensical_open_options,
+    clippy::suspicious_open_options,
+    reason = "what std says of nonsense is compared, too"
+)]
 #[path = "."]
 mod of_std {
     mod imports {
