@@ -23,8 +23,8 @@ use tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
-/// How long a client may take to shake hands.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a client may take to shake hands: one that connects and says nothing is not waited for.
+pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// How long to pause when descriptors have run out.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How many answers to pings may wait for a client that does not read.
@@ -92,8 +92,8 @@ pub fn config() -> WebSocketConfig {
     WebSocketConfig::default().read_buffer_size(4 << 10)
 }
 
-/// Shakes hands with a client that has connected: the connection, and the path that was asked for.
-pub fn accept(stream: TcpStream) -> Result<(WebSocket<Duplex>, String), Error> {
+/// Shakes hands with a client that has connected, within `limit`: the connection, and the path that was asked for.
+pub fn accept(stream: TcpStream, limit: Duration) -> Result<(WebSocket<Duplex>, String), Error> {
     let mut path = String::new();
     let look = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
         path = request.uri().path().to_owned();
@@ -107,7 +107,7 @@ pub fn accept(stream: TcpStream) -> Result<(WebSocket<Duplex>, String), Error> {
     stream.set_nodelay(true)?;
     let stream = Duplex { stream: Arc::new(stream), replies: None };
     let shake = || tungstenite::accept_hdr_with_config(stream, look, Some(config()));
-    match timeout(HANDSHAKE_LIMIT, shake).map_err(io::Error::from)? {
+    match timeout(limit, shake).map_err(io::Error::from)? {
         Ok(socket) => Ok((socket, path)),
         Err(HandshakeError::Failure(error)) => Err(error),
         Err(HandshakeError::Interrupted(_)) => Err(Error::Io(io::ErrorKind::WouldBlock.into())),
@@ -175,13 +175,13 @@ pub fn chat(socket: WebSocket<Duplex>, room: &Topic<Message>) -> Result<(), Erro
 }
 
 /// Accepts until the listener fails, a coroutine for each client; what goes wrong with one of them is given to `report`.
-pub fn serve(listener: &TcpListener, report: impl Fn(Error) + Sync) -> io::Result<()> {
+pub fn serve(listener: &TcpListener, limit: Duration, report: impl Fn(Error) + Sync) -> io::Result<()> {
     let (room, report) = (&Topic::builder().capacity(64).build(), &report);
     scope_with(OnFailure::Isolate, |clients| {
         for stream in listener.incoming() {
             match stream {
                 Ok(stream) => drop(clients.spawn(move || {
-                    let served = accept(stream).and_then(|(socket, path)| match &*path {
+                    let served = accept(stream, limit).and_then(|(socket, path)| match &*path {
                         "/chat" => chat(socket, room),
                         _ => echo(socket),
                     });
@@ -199,7 +199,7 @@ pub fn serve(listener: &TcpListener, report: impl Fn(Error) + Sync) -> io::Resul
 fn crowd(clients: usize) -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let serve = move || serve(&listener, |error| eprintln!("a client: {error}"));
+    let serve = move || serve(&listener, HANDSHAKE_LIMIT, |error| eprintln!("a client: {error}"));
     let serving = coroutine::Builder::new().daemon(true).spawn(serve)?;
     let clients = join_all((0..clients).map(|n| {
         move || -> Result<(), Error> {
@@ -228,7 +228,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["serve", address] => {
             let listener = TcpListener::bind(*address)?;
             println!("ws://{0}/echo, ws://{0}/chat", listener.local_addr()?);
-            Ok(serve(&listener, |error| eprintln!("a client: {error}"))?)
+            Ok(serve(&listener, HANDSHAKE_LIMIT, |error| eprintln!("a client: {error}"))?)
         }
         _ => Err("usage: websocket [serve ADDRESS]".into()),
     })

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ropewalk::channel::{Receiver, unbounded};
 use ropewalk::net::{TcpListener, TcpStream};
@@ -28,12 +29,17 @@ struct Running {
 
 impl Running {
     fn start(identity: &Identity, handler: fn(tls::Server) -> io::Result<()>) -> Self {
+        // A thousand handshakes take their time on a machine that is busy with other work.
+        Self::with_limit(Duration::from_secs(3600), identity, handler)
+    }
+
+    fn with_limit(limit: Duration, identity: &Identity, handler: fn(tls::Server) -> io::Result<()>) -> Self {
         let config = identity.server().expect("a certificate of its own");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (report, reports) = unbounded();
         let serve = move || {
-            tls::serve(&listener, &config, handler, move |error| {
+            tls::serve(&listener, &config, limit, handler, move |error| {
                 report.send(error).expect("somebody listens")
             })
         };
@@ -230,5 +236,16 @@ fn a_bad_certificate_is_a_clear_error_at_both_ends() {
         plain.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
         let told = server.reports.recv().unwrap();
         assert_eq!(told.kind(), ErrorKind::InvalidData, "{told}");
+    });
+}
+
+#[test]
+fn one_who_connects_and_says_nothing_is_not_waited_for() {
+    guarded(|| {
+        let identity = Identity::new("localhost").unwrap();
+        let server = Running::with_limit(Duration::from_millis(20), &identity, tls::echo);
+        let mut silent = TcpStream::connect(server.address).unwrap();
+        assert_eq!(server.reports.recv().unwrap().kind(), ErrorKind::TimedOut);
+        assert_eq!(silent.read(&mut [0]).unwrap(), 0, "the server has gone");
     });
 }

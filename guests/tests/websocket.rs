@@ -32,7 +32,10 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (report, reports) = unbounded();
-        let serve = move || serve(&listener, move |error| report.send(error).expect("somebody listens"));
+        // A thousand handshakes take their time on a machine that is busy with other work.
+        let limit = std::time::Duration::from_secs(3600);
+        let serve =
+            move || serve(&listener, limit, move |error| report.send(error).expect("somebody listens"));
         Self { address, reports, task: coroutine::spawn(serve) }
     }
 

@@ -40,7 +40,7 @@ fn on_ropewalk(setup: &Setup) -> Result<(), Failure> {
             http::serve(&mut tls, || Ok(TEXT.into())).map_err(std::io::Error::other)
         };
         // wrk goes without a word.
-        Ok(example::serve(&listener, &config, handler, drop)?)
+        Ok(example::serve(&listener, &config, example::HANDSHAKE_LIMIT, handler, drop)?)
     })
 }
 

@@ -30,7 +30,7 @@ pub(crate) const GUEST: Guest = Guest {
 fn on_ropewalk(setup: &Setup) -> Result<(), Failure> {
     Runtime::builder().workers(1).build()?.run(|| {
         // Clients end when their time is over, some in the middle of a word.
-        Ok(example::serve(&TcpListener::bind(setup.address)?, drop)?)
+        Ok(example::serve(&TcpListener::bind(setup.address)?, example::HANDSHAKE_LIMIT, drop)?)
     })
 }
 
