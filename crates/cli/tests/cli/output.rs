@@ -65,12 +65,13 @@ fn the_environment_chooses_level_and_format_too() {
 
 #[test]
 fn what_the_runtime_says_is_in_the_log() {
-    // The report of a worker that is held up: `tour hog` computes without a wait.
-    let environment = [("ROPEWALK_MONITOR", "20ms")];
-    let ended = with_environment("tour hog --bare --log json --log-level warn", &environment).with_code(0);
-    let held_up = |event: &Value| event["target"] == "ropewalk_runtime::monitor" && event["level"] == "WARN";
-    assert!(events(&ended).iter().any(held_up), "{}", ended.stderr);
-    let ended = with_environment("tour hog --bare", &environment).with_code(0);
+    // A size that is none is told when the first stack is made.
+    let environment = [("ROPEWALK_STACK", "nonsense")];
+    let ended = with_environment("tour steps --bare --log json --log-level warn", &environment).with_code(0);
+    let told = |event: &Value| event["target"] == "ropewalk_runtime::stack" && event["level"] == "WARN";
+    assert!(events(&ended).iter().any(told), "{}", ended.stderr);
+    // The tour is quiet unless it is asked.
+    let ended = with_environment("tour steps --bare", &environment).with_code(0);
     assert_eq!(ended.stderr, "");
     match without_uring("doctor --log-level warn,ropewalk_runtime=info") {
         Some(ended) => assert!(ended.stderr.contains("INFO ropewalk_runtime::driver"), "{}", ended.stderr),
