@@ -7,7 +7,9 @@
 //! [`segment::Segment`] is memory that several processes have at once; it travels as its descriptor.
 #![forbid(unsafe_code)]
 
+mod crash;
 pub mod link;
 pub mod message;
 pub mod schema;
 pub mod segment;
+pub mod shared;

@@ -1,4 +1,4 @@
-//! What processes share: memory.
+//! What processes share: memory, and the locks in it.
 //!
 //! A process has memory of its own; what it is given in its argument is a copy. A [`Segment`] is not copied: all
 //! processes that have it see the same words.
@@ -38,5 +38,48 @@
 //! assert_eq!(words.wait(0, 0), 42); // while it holds 0
 //! # Ok::<(), std::io::Error>(())
 //! ```
+//!
+//! # Locks
+//! [`Mutex`], [`RwLock`], [`Condvar`], [`Semaphore`], [`Barrier`], [`Event`] and [`Latch`] stand in shared memory ([`Region`]),
+//! travel in arguments and results, and block whoever waits: a coroutine, a thread, in any process. Within one process they
+//! serve as well as those of [`sync`](crate::sync), only slower.
+//!
+//! They survive the death of any process at any moment, `kill -9` included. The kernel tells the others of it, and one of
+//! them tidies up: who waits for a lock that a dead process had gets it, with [`OwnerDied`] as the notice; the value is as it
+//! was before, never half changed; permits are refunded; a barrier breaks. Nothing is left in `/dev/shm`: the memory has no
+//! name, and goes with the last process that has it.
+//!
+//! ```
+//! use ropewalk::ipc::{Mutex, Region, Semaphore};
+//! use ropewalk::process;
+//!
+//! let region = Region::new(4096)?;
+//! let balances = Mutex::new_in(&region, [100_i64, 0])?;
+//! let desks = Semaphore::new_in(&region, 1)?;
+//! let pay = |(balances, desks): (Mutex<[i64; 2]>, Semaphore)| {
+//!     let _desk = desks.acquire();
+//!     let mut balances = balances.lock().unwrap();
+//!     balances[0] -= 30;
+//!     balances[1] += 30;
+//! };
+//! process::spawn(pay, (balances.clone(), desks.clone()))?.join()?;
+//! assert_eq!(*balances.lock().unwrap(), [70, 30]);
+//!
+//! let dies = |balances: Mutex<[i64; 2]>| {
+//!     let mut balances = balances.lock().unwrap();
+//!     balances[0] = 0; // the other half of it never comes
+//!     std::process::abort();
+//! };
+//! process::spawn(dies, balances.clone())?.join().unwrap_err();
+//! let balances = balances.lock().unwrap_err().into_inner(); // somebody has died in it ..
+//! assert_eq!(*balances, [70, 30]);                          // .. and has changed nothing
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Programs that do not start each other meet by a name: [`Region::publish`].
 
 pub use ropewalk_ipc::segment::{Segment, Word};
+pub use ropewalk_ipc::shared::{
+    Access, Barrier, BrokenBarrier, Condvar, Event, Latch, Mutex, MutexGuard, Name, OwnerDied, Plain, Region,
+    Reset, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, TryLockError,
+};

@@ -24,6 +24,7 @@ pub mod objects;
 pub mod operation;
 pub mod poll;
 pub mod process;
+pub mod robust;
 pub mod scheduling;
 pub mod segv;
 pub mod shared_memory;

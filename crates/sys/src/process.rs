@@ -5,7 +5,9 @@ use std::ffi::c_void;
 use std::io::{self, IsTerminal};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 use rustix::net::{SocketType, sockopt};
@@ -318,6 +320,44 @@ pub fn limit_further_cpu(seconds: u64) -> io::Result<()> {
     let maximum = rustix::process::getrlimit(Resource::Cpu).maximum;
     let limit = Rlimit { current: Some(used.saturating_add(seconds)), maximum };
     Ok(rustix::process::setrlimit(Resource::Cpu, limit)?)
+}
+
+/// When a process began, by its number: in ticks since the machine did. With this a number that is used again is told from
+/// the process that had it before. `None`: there is no such process, or no `/proc`.
+#[must_use]
+pub fn start_time(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The 22nd field of proc_pid_stat(5), the 20th behind the name, which may hold anything.
+    stat.rsplit(')').next()?.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// A process that may be on its way out: the kernel ends its threads one by one, and some may still run when others have
+/// ended already.
+#[derive(Debug)]
+pub struct Lingering(OwnedFd);
+
+impl Lingering {
+    /// The process with this number that began at that time, unless all of its threads have ended. One that cannot be asked
+    /// about (`ulimit -n`, another user's `/proc`) is taken to have ended.
+    #[must_use]
+    pub fn find(pid: u32, start: impl Fn(u64) -> bool) -> Option<Self> {
+        let pidfd = pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()?;
+        // Asked after it was opened: so it is of this very process, whichever that is.
+        let lingering = Self(pidfd);
+        (start(start_time(pid)?) && !lingering.has_ended(Some(Duration::ZERO))).then_some(lingering)
+    }
+
+    /// Waits until all of its threads have ended.
+    pub fn join(&self) {
+        while !self.has_ended(None) {}
+    }
+
+    /// pidfd_open(2): it is readable when the process has ended, with all threads.
+    fn has_ended(&self, limit: Option<Duration>) -> bool {
+        let mut pidfd = [PollFd::new(&self.0, PollFlags::IN)];
+        let limit = limit.and_then(|limit| limit.try_into().ok());
+        matches!(poll(&mut pidfd, limit.as_ref()), Ok(1..))
+    }
 }
 
 /// What the kernel says of a process's main thread: the third field of proc_pid_stat(5), as far as it matters here.

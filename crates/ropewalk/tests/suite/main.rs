@@ -40,6 +40,7 @@ mod properties;
 mod scheduling;
 mod scopes;
 mod segment;
+mod shared;
 mod shared_words;
 mod signals;
 mod spans;

@@ -15,12 +15,13 @@ use crate::task::join::TaskId;
 
 /// Threads of Ropewalk's own that wake no task unless a task, or the world outside, makes them, by the beginnings of their
 /// names (the kernel keeps 15 characters); and the kernel's own that work for io_uring.
-const HELPERS: [&str; 7] = [
+const HELPERS: [&str; 8] = [
     "ropewalk-sigqui",
     "ropewalk-monito",
     "ropewalk-spawne",
     "ropewalk-termin",
     "ropewalk-words",
+    "ropewalk-pulse",
     "iou-wrk-",
     "iou-sqp-",
 ];

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU32;
 use ropewalk::channel::{bounded, never, select, unbounded};
 use ropewalk::future::block_on;
 use ropewalk::io::pipe;
-use ropewalk::ipc::Segment;
+use ropewalk::ipc::{self, Segment};
 use ropewalk::net::{TcpStream, UnixListener, UnixStream};
 use ropewalk::sync::{
     Barrier, Condvar, Latch, Mutex, OnceLock, RwLock, Semaphore, broadcast, mpsc, oneshot, watch,
@@ -22,7 +22,7 @@ use super::{LONG, Plan, Spot};
 pub(crate) type WaitForEver = fn(&Spot);
 
 /// Every one, with its name.
-pub(crate) const WAITS: [(&str, WaitForEver); 48] = [
+pub(crate) const WAITS: [(&str, WaitForEver); 56] = [
     ("sleep", sleep),
     ("sleep_until", sleep_until),
     ("join a coroutine", join_coroutine),
@@ -71,6 +71,14 @@ pub(crate) const WAITS: [(&str, WaitForEver); 48] = [
     ("accept at a Unix socket", accept_unix),
     ("read from a Unix socket", read_unix),
     ("wait for a word in shared memory", shared_word),
+    ("lock in shared memory", shared_lock),
+    ("lock for reading in shared memory", shared_read),
+    ("lock for writing in shared memory", shared_write),
+    ("wait for a condition in shared memory", shared_condition),
+    ("acquire in shared memory", shared_acquire),
+    ("wait at a barrier in shared memory", shared_barrier),
+    ("wait for an event in shared memory", shared_event),
+    ("wait for a latch in shared memory, with a limit", shared_latch),
 ];
 
 fn sleep(spot: &Spot) {
@@ -261,6 +269,60 @@ fn shared_word(spot: &Spot) {
     let words = Segment::<AtomicU32>::new(1).unwrap();
     spot.mark();
     words.wait(0, 0);
+}
+
+fn shared_lock(spot: &Spot) {
+    let mutex = ipc::Mutex::new(0_u32).unwrap();
+    let _held = mutex.try_lock().unwrap();
+    spot.mark();
+    drop(mutex.lock());
+}
+
+fn shared_read(spot: &Spot) {
+    let lock = ipc::RwLock::new(0_u32).unwrap();
+    let _held = lock.try_write().unwrap();
+    spot.mark();
+    drop(lock.read());
+}
+
+fn shared_write(spot: &Spot) {
+    let lock = ipc::RwLock::new(0_u32).unwrap();
+    let _held = lock.try_read().unwrap();
+    spot.mark();
+    drop(lock.write());
+}
+
+fn shared_condition(spot: &Spot) {
+    let (mutex, condvar) = (ipc::Mutex::new(0_u32).unwrap(), ipc::Condvar::new().unwrap());
+    let mut guard = mutex.try_lock().unwrap();
+    spot.mark();
+    loop {
+        guard = condvar.wait(guard).unwrap();
+    }
+}
+
+fn shared_acquire(spot: &Spot) {
+    let semaphore = ipc::Semaphore::new(0).unwrap();
+    spot.mark();
+    drop(semaphore.acquire());
+}
+
+fn shared_barrier(spot: &Spot) {
+    let barrier = ipc::Barrier::new(2).unwrap();
+    spot.mark();
+    let _ = barrier.wait();
+}
+
+fn shared_event(spot: &Spot) {
+    let event = ipc::Event::new(ipc::Reset::Auto).unwrap();
+    spot.mark();
+    event.wait();
+}
+
+fn shared_latch(spot: &Spot) {
+    let latch = ipc::Latch::new(1).unwrap();
+    spot.mark();
+    let _ = latch.wait_timeout(LONG);
 }
 
 fn once(spot: &Spot) {
