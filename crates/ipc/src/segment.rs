@@ -41,7 +41,7 @@ use crate::message::{deserialize_descriptor, serialize_descriptor};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// Words of several processes obey the rules of threads: an [`Acquire`](std::sync::atomic::Ordering::Acquire) load that
+/// Words of several processes obey the rules of threads: an [`Acquire`] load that
 /// sees what a [`Release`](std::sync::atomic::Ordering::Release) store wrote sees all that was written before. A process
 /// can die between any two of its operations, and what it wrote until then stays. Whoever holds a segment can write any
 /// word: what is read is a number that somebody may have made up, so check it before you use it as an index.

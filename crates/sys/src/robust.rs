@@ -8,7 +8,7 @@
 //! fork(2) makes has no list, and a process that executes another program ends as far as this is concerned.
 //!
 //! # What the kernel reads
-//! A [`Head`], and from there on the [`Node`]s of the words that are held. All nodes have the same distance to their words,
+//! A `Head`, and from there on the `Node`s of the words that are held. All nodes have the same distance to their words,
 //! so that it finds these; other processes must not be able to change the nodes, or they would lead the kernel anywhere in
 //! this process. So a mapping has a page of this process's own in front of it, for the nodes:
 //!

@@ -19,7 +19,7 @@
 //! # Rules
 //! 1. **One word commits.** Each change that others rely on is made by one atomic operation on one word. So whenever a
 //!    process dies, it has made a change or it has not.
-//! 2. **Owners are slots with generations** ([`Owner`](table::Owner)), never bare process numbers, which are used again.
+//! 2. **Owners are slots with generations** (`Owner`), never bare process numbers, which are used again.
 //! 3. **The dead are noticed by the kernel**: a process holds the pulse of its slot as a robust futex
 //!    ([`ropewalk_sys::robust`]), which is marked when the process dies. Each process watches the pulses of the others.
 //! 4. **One who lives tidies up** for each that has died ([`Region`], `recover`): what the dead one owned is freed, and

@@ -18,7 +18,7 @@
 //!    that can be killed wakes all when one was.
 //!
 //! # Why no wake-up is lost
-//! 1. A task [registers](Helper::register) its word before it parks, and then has its helper look: the helper is woken, and
+//! 1. A task registers its word before it parks, and then has its helper look: the helper is woken, and
 //!    its next sleep begins only if all of its words still hold what is expected (the kernel looks under its own lock).
 //! 2. The helper, woken, goes through **all** of its words, since the kernel names one of several that were woken; whoever's
 //!    word has changed is unparked and forgotten.
