@@ -13,13 +13,13 @@
 
 use ropewalk::coroutine as thread;
 use ropewalk::fs::{self, File};
+use ropewalk::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use ropewalk::net::{TcpListener, TcpStream};
 use ropewalk::sync::mpsc::{self, SyncSender, TrySendError};
 use ropewalk::sync::{Arc, Mutex};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use ropewalk::time::Duration;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
 
 /// How often the end of the file is looked at.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -14,11 +14,11 @@
 
 use ropewalk::coroutine as thread;
 use ropewalk::fs;
+use ropewalk::io;
 use ropewalk::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use ropewalk::time::Duration;
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How often another server is asked, and how long each answer may take.
 const ATTEMPTS: u32 = 3;

@@ -9,11 +9,11 @@
 
 use ropewalk::coroutine as thread;
 use ropewalk::fs::File;
+use ropewalk::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use ropewalk::net::{TcpListener, TcpStream};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use ropewalk::time::Duration;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How long a connection may do nothing.
 const IDLE: Duration = Duration::from_secs(60);

@@ -3,6 +3,7 @@
 //! The cases are one file that is compiled twice, with std's imports and with ours. They run with std, and with ours in a
 //! coroutine and in a thread, on every driver, in a process of its own, which has given up its privileges.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -95,10 +96,14 @@ fn give_up_privileges() {
 #[test]
 fn files_say_what_stds_say() {
     if child::case().is_none() {
-        return Child::new(test_name!(), "").run().assert_success();
+        // What the cases leave behind, they leave in here.
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        let folder = folder.path().to_str().unwrap();
+        return Child::new(test_name!(), "").env("TMPDIR", folder).run().assert_success();
     }
     let folder = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let own = mount(folder.path());
     if let Err(error) = &own {
         eprintln!("skipped, without file systems of the process's own: {error}");
