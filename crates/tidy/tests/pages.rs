@@ -193,11 +193,15 @@ fn links_lead_somewhere() {
     assert_none(&pages.map(broken_links).concat());
 }
 
-/// The first cell of each row of a page's tables that is a piece of code and nothing else.
-fn rows_of_code(path: &str) -> Vec<String> {
-    let page = read(path);
-    let cells = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
-    cells.map(|(name, _)| name.to_owned()).collect()
+/// The names of the examples in the tables of a page that say what each shows.
+fn rows_of_examples(path: &str) -> Vec<String> {
+    let (mut rows, mut is_index) = (Vec::new(), false);
+    for line in read(path).lines() {
+        is_index = line.starts_with('|') && (is_index || line.ends_with("| what it shows |"));
+        let name = line.strip_prefix("| `").and_then(|rest| rest.split_once("` |"));
+        rows.extend(name.filter(|_| is_index).map(|(name, _)| name.to_owned()));
+    }
+    rows
 }
 
 /// The examples in a folder: files, and folders by their own names.
@@ -224,7 +228,7 @@ fn every_example_is_in_the_index_and_every_row_is_an_example() {
         (EXAMPLES, &["crates/ropewalk/examples", "crates/cli/examples"][..]),
         ("guests/README.md", &["guests/examples"]),
     ] {
-        let rows = rows_of_code(page);
+        let rows = rows_of_examples(page);
         let there: Vec<String> = folders.iter().flat_map(|folder| examples_in(folder)).collect();
         assert!(there.len() > 3, "{folders:?}: the examples are not found");
         let missing = there.iter().filter(|name| !rows.contains(name));
