@@ -1,6 +1,7 @@
 //! Regions with names: strangers find them, and nothing is left of a name whose process has died.
 
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use ropewalk::ipc::{Access, Barrier, Condvar, Event, Latch, Mutex, Name, Region, Reset, RwLock, Semaphore};
 use ropewalk::process;
@@ -11,9 +12,10 @@ use crate::support::{guarded, on_every_pair, on_every_plan, until};
 
 use super::{is_alone, kill, lock, was_killed};
 
-/// A name that no other test has.
+/// A name that nobody else has, and that nobody has had: one is free again only a moment after it was given up.
 fn name(what: &str) -> String {
-    format!("suite-{}-{what}", std::process::id())
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("suite-{}-{what}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed))
 }
 
 /// What another program would do: all that it knows is the name.
@@ -59,7 +61,7 @@ fn publish_again(region: &Region, name: &str) -> Name {
 #[test]
 fn strangers_find_a_region_and_what_is_in_it() {
     on_every_pair(|plan| {
-        let name = name(&format!("found-{:?}", std::thread::current().id()));
+        let name = name("found");
         let region = Region::new(4096).unwrap();
         let published = region.publish(&name, Access::User).unwrap();
         let error = region.publish(&name, Access::User).unwrap_err();
