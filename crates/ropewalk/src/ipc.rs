@@ -65,7 +65,7 @@
 //! process::spawn(pay, (balances.clone(), desks.clone()))?.join()?;
 //! assert_eq!(*balances.lock().unwrap(), [70, 30]);
 //!
-//! let dies = |balances: Mutex<[i64; 2]>| {
+//! let dies = |balances: Mutex<[i64; 2]>| -> () {
 //!     let mut balances = balances.lock().unwrap();
 //!     balances[0] = 0; // the other half of it never comes
 //!     std::process::abort();

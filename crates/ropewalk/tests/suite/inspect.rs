@@ -316,8 +316,9 @@ fn a_worker_that_is_held_up_keeps_no_secrets_but_what_has_not_started() {
                 assert_eq!(info(&dump, hog).state(), State::Running);
                 until(|| {
                     let dump = inspect::dump();
-                    let stack = info(&dump, hog).stack().map(ToString::to_string);
-                    stack.is_some_and(|stack| stack.contains("inspect::HoldUp::hold"))
+                    let task = info(&dump, hog);
+                    // The path before it is not in every build's debug information.
+                    task.stack().is_some() && functions(task).iter().any(|name| name.ends_with("hold"))
                 });
                 let worker = worker_of(&dump, hog);
                 assert_eq!((worker.running, worker.unlisted), (Some(hog), 3), "{dump}");
