@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ropewalk::net::{TcpStream, UdpSocket};
@@ -19,15 +20,18 @@ const CLIENTS: usize = 10_000;
 /// Descriptors beside those of the clients.
 const OTHERS: usize = 200;
 
-/// How many clients the limit of descriptors lets there be.
-fn clients() -> usize {
+/// How many clients the limit of descriptors lets there be, and the right to have them: the tests take turns, because there
+/// are neither descriptors nor ports for several crowds.
+fn clients() -> (usize, MutexGuard<'static, ()>) {
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     raise_descriptor_limit();
     let limit = getrlimit(Resource::Nofile).current;
     let most = limit.map_or(usize::MAX, |most| most as usize).saturating_sub(OTHERS);
     if most < CLIENTS {
         eprintln!("only {most} clients instead of {CLIENTS}: raise the hard limit of `ulimit -n`");
     }
-    most.min(CLIENTS)
+    (most.min(CLIENTS), turn)
 }
 
 /// A program of `examples/`, which cargo has built beside the tests.
@@ -44,6 +48,7 @@ impl Program {
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null()) // it tells of each question that is withheld from it
             .spawn()
             .unwrap_or_else(|error| {
                 panic!("{name}: {error}; `cargo test` without a filter of targets builds it")
@@ -123,7 +128,7 @@ fn a_web_server_with_files_holds_ten_thousand_connections() {
     for (n, file) in files.iter().enumerate() {
         fs::write(directory.path().join(format!("{n}.bin")), file).unwrap();
     }
-    let clients = clients();
+    let (clients, _turn) = clients();
     let server = Program::start("web_server", &["127.0.0.1:0", directory.path().to_str().unwrap()]);
     let all_here = Barrier::new(clients);
     crowd(clients, |number| {
@@ -174,7 +179,7 @@ fn udp_client(server: SocketAddr) -> UdpSocket {
 
 #[test]
 fn an_echo_over_udp_serves_ten_thousand_sockets() {
-    let clients = clients();
+    let (clients, _turn) = clients();
     let server = Program::start("responder", &["echo", "127.0.0.1:0"]);
     let all_here = Barrier::new(clients);
     crowd(clients, |number| {
@@ -222,7 +227,7 @@ fn answer_when_all_have_asked(socket: &UdpSocket, clients: usize, answered: &Ato
 #[test]
 fn a_name_server_has_ten_thousand_questions_under_way() {
     // The client's, the responder's own, and those to the other server.
-    let clients = clients();
+    let (clients, _turn) = clients();
     let directory = tempfile::tempdir().unwrap();
     let names = directory.path().join("names");
     fs::write(&names, "rope.test 192.0.2.7\nWalk.test 192.0.2.8\n").unwrap();
@@ -253,7 +258,7 @@ fn a_follower_of_a_log_tells_ten_thousand_clients_of_every_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
     fs::write(&path, "this is over\n").unwrap();
-    let clients = clients();
+    let (clients, _turn) = clients();
     let server = Program::start("follow", &["127.0.0.1:0", path.to_str().unwrap()]);
     let log = Mutex::new((File::options().append(true).open(&path).unwrap(), 0_u32));
     let write_line = || {
