@@ -12,7 +12,7 @@ use ropewalk::compat::tokio::run;
 use ropewalk::net::TcpListener;
 use ropewalk::{coroutine, scope};
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "http.rs"]
 pub mod http;
 

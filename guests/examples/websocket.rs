@@ -8,7 +8,7 @@
 //!
 //! A `WebSocket` is one value that reads and writes, which is all that an echo needs. Who has to send while it waits for
 //! what comes - a chat - takes it apart, into a half for each of two coroutines: [`split`].
-#![allow(clippy::result_large_err)] // tungstenite's are
+#![allow(clippy::result_large_err, reason = "tungstenite's are large")]
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! tokio-postgres on Ropewalk, against a real PostgreSQL.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../examples/async_postgres.rs"]
 mod async_postgres;
 

@@ -1,6 +1,6 @@
 //! hyper on Ropewalk, against curl, wrk and itself.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../examples/http.rs"]
 mod http;
 

@@ -1,6 +1,6 @@
 //! The blocking client against a real PostgreSQL.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../examples/postgres.rs"]
 mod postgres;
 

@@ -1,6 +1,6 @@
 //! The blocking client against a real redis-server.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../examples/redis_client.rs"]
 mod redis_client;
 

@@ -1,9 +1,9 @@
 //! The small server under Redis' own programs, and beside the real one.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../examples/redis_client.rs"]
 mod redis_client;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../examples/redis_server/main.rs"]
 mod redis_server;
 

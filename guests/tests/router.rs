@@ -1,6 +1,6 @@
 //! axum on Ropewalk, against curl and requests by hand.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../examples/router.rs"]
 mod router;
 

@@ -1,6 +1,6 @@
 //! rustls on Ropewalk, against rustls, curl and OpenSSL.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../examples/tls.rs"]
 mod tls;
 

@@ -1,6 +1,6 @@
 //! reqwest, which insists on tokio, by way of `compat::tokio::run`.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../examples/tokio_bridge.rs"]
 mod tokio_bridge;
 

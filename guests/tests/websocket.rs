@@ -1,6 +1,6 @@
 //! tungstenite on Ropewalk, against tungstenite over std's streams, and node.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../examples/websocket.rs"]
 mod websocket;
 

@@ -295,7 +295,6 @@ struct Ended {
     with_operations: bool,
 }
 
-/// Starts workers on threads of their own, and waits until each has opened its driver. If one cannot, none goes on.
 /// With what the worker of a simulated runtime draws lots, so that its runs can be repeated.
 fn seed(shared: &Shared) -> Option<u64> {
     match (shared.schedule, shared.clock) {
@@ -305,6 +304,7 @@ fn seed(shared: &Shared) -> Option<u64> {
     }
 }
 
+/// Starts workers on threads of their own, and waits until each has opened its driver. If one cannot, none goes on.
 fn start_workers(
     shared: &Arc<Shared>,
     queues: impl Iterator<Item = (crossbeam_deque::Worker<Ready>, Arc<Remote>)>,

@@ -9,7 +9,7 @@ macro_rules! over {
             use super::Boxed;
 
             /// So many tasks send `count` numbers to this one.
-            #[allow(unused_mut)] // flume's and async-channel's receivers are shared
+            #[allow(unused_mut, reason = "some receivers are shared")]
             pub(crate) async fn stream(spawn: impl Fn(Boxed), producers: u64, count: u64, room: usize) {
                 let (sender, mut receiver) = $make(room);
                 for _ in 0..producers {
@@ -26,7 +26,7 @@ macro_rules! over {
             }
 
             /// A number there and back, so often.
-            #[allow(unused_mut)]
+            #[allow(unused_mut, reason = "some receivers are shared")]
             pub(crate) async fn ping_pong(spawn: impl Fn(Boxed), count: u64) {
                 let (ping, mut receive_ping) = $make(1);
                 let (pong, mut receive_pong) = $make(1);

@@ -1,7 +1,7 @@
 //! The blocking client of PostgreSQL, a connection to the database for each that is served; on tokio the same with
 //! tokio-postgres. Connections to the database are kept for those who come later.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../../../examples/postgres.rs"]
 mod example;
 

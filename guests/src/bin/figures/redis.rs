@@ -1,7 +1,7 @@
 //! The server of Redis' protocol, the same for tokio - parser and store are shared, so what differs is the waiting - and the
 //! real one, under redis-benchmark.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../../../examples/redis_server/main.rs"]
 mod example;
 

@@ -1,6 +1,6 @@
 //! rustls: a short text over TLS for every request. On Ropewalk its blocking half, on tokio tokio-rustls.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../../../examples/tls.rs"]
 mod example;
 

@@ -1,6 +1,6 @@
 //! tungstenite: an echo of short messages. On Ropewalk its blocking half, on tokio tokio-tungstenite.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program whose main is not called here")]
 #[path = "../../../examples/websocket.rs"]
 mod example;
 
