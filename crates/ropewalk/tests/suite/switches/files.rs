@@ -1,0 +1,94 @@
+//! Files and directories.
+
+use std::time::Instant;
+
+use ropewalk::fs::{DirBuilder, DirEntry, File, OpenOptions};
+use ropewalk::time::{MissedTickBehavior, interval, interval_at};
+
+use super::{Prepare, ignore};
+use crate::support::LONG;
+
+/// A file that is open.
+fn file() -> File {
+    File::from(tempfile::tempfile().unwrap())
+}
+
+/// An entry of a directory.
+fn entry() -> DirEntry {
+    ropewalk::fs::read_dir("/proc/self").unwrap().next().unwrap().unwrap()
+}
+
+pub(super) const FILES: &[(&str, Prepare)] = &[
+    ("fs::File::options", || Box::new(|| ignore(File::options()))),
+    ("fs::File::try_clone", || {
+        let file = file();
+        Box::new(move || drop(file.try_clone().unwrap()))
+    }),
+    ("fs::File::try_lock", || {
+        let file = file();
+        Box::new(move || file.try_lock().unwrap())
+    }),
+    ("fs::File::try_lock_shared", || {
+        let file = file();
+        Box::new(move || file.try_lock_shared().unwrap())
+    }),
+    ("fs::File::unlock", || {
+        let file = file();
+        Box::new(move || file.unlock().unwrap())
+    }),
+    ("fs::OpenOptions::new", || Box::new(|| ignore(OpenOptions::new()))),
+    ("fs::OpenOptions::read", || Box::new(|| ignore(OpenOptions::new().read(true).clone()))),
+    ("fs::OpenOptions::write", || Box::new(|| ignore(OpenOptions::new().write(true).clone()))),
+    ("fs::OpenOptions::append", || Box::new(|| ignore(OpenOptions::new().append(true).clone()))),
+    ("fs::OpenOptions::truncate", || Box::new(|| ignore(OpenOptions::new().truncate(true).clone()))),
+    ("fs::OpenOptions::create", || Box::new(|| ignore(OpenOptions::new().create(true).clone()))),
+    ("fs::OpenOptions::create_new", || Box::new(|| ignore(OpenOptions::new().create_new(true).clone()))),
+    ("fs::DirBuilder::new", || Box::new(|| ignore(DirBuilder::new()))),
+    ("fs::DirBuilder::recursive", || Box::new(|| ignore(format!("{:?}", DirBuilder::new().recursive(true))))),
+    ("fs::DirEntry::file_name", || {
+        let entry = entry();
+        Box::new(move || drop(entry.file_name()))
+    }),
+    ("fs::DirEntry::path", || {
+        let entry = entry();
+        Box::new(move || drop(entry.path()))
+    }),
+    ("io::Stdin::is_terminal", || Box::new(|| ignore(ropewalk::io::stdin().is_terminal()))),
+    ("io::Stdout::is_terminal", || Box::new(|| ignore(ropewalk::io::stdout().is_terminal()))),
+    ("io::Stderr::is_terminal", || Box::new(|| ignore(ropewalk::io::stderr().is_terminal()))),
+    ("a lock of standard error is dropped", || {
+        let lock = ropewalk::io::stderr().lock();
+        Box::new(move || drop(lock))
+    }),
+    ("time::interval", || Box::new(|| drop(interval(LONG)))),
+    ("time::interval_at", || Box::new(|| drop(interval_at(Instant::now(), LONG)))),
+    ("time::now", || Box::new(|| ignore(ropewalk::time::now()))),
+    ("time::Interval::missed_tick_behavior", || {
+        let ticks = interval(LONG);
+        Box::new(move || ignore(ticks.missed_tick_behavior()))
+    }),
+    ("time::Interval::set_missed_tick_behavior", || {
+        let mut ticks = interval(LONG);
+        Box::new(move || ticks.set_missed_tick_behavior(MissedTickBehavior::Skip))
+    }),
+    ("time::Interval::period", || {
+        let ticks = interval(LONG);
+        Box::new(move || ignore(ticks.period()))
+    }),
+    ("time::Interval::reset", || {
+        let mut ticks = interval(LONG);
+        Box::new(move || ticks.reset())
+    }),
+    ("time::Interval::reset_at", || {
+        let mut ticks = interval(LONG);
+        Box::new(move || ticks.reset_at(Instant::now()))
+    }),
+    ("time::Interval::reset_immediately", || {
+        let mut ticks = interval(LONG);
+        Box::new(move || ticks.reset_immediately())
+    }),
+    ("a file is dropped", || {
+        let file = file();
+        Box::new(move || drop(file))
+    }),
+];
