@@ -64,7 +64,7 @@ pub(super) const TASKS: &[(&str, Prepare)] = &[
         Box::new(move || assert!(task.name().is_none()))
     }),
     ("JoinHandle::spawned_at", || {
-        let task = sleeper();
+        let task = coroutine::spawn_local(|| ());
         Box::new(move || assert_eq!(task.spawned_at().file(), file!()))
     }),
     ("JoinHandle::task", || {
