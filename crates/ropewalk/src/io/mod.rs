@@ -1,7 +1,7 @@
 //! Pipes and the standard streams, mirroring those of `std::io`; and std's traits, readers and writers, so that `use ropewalk::io`
 //! can stand for `use std::io`.
 //!
-//! Whatever of std's reads from or writes to a type of ours waits as that does: [`BufReader`], [`copy`] and all the rest.
+//! Whatever of std's reads from or writes to a type of ours waits as that does: [`BufReader`], [`read_to_string`] and all the rest.
 //!
 //! # What mode a descriptor is in
 //! Whether a descriptor blocks is a property of what it stands for, and a process that inherits it shares that: a program
@@ -15,15 +15,17 @@
 //! pipe(7)). There, of several readers of one end the quickest takes all, and another coroutine that was told the same
 //! holds up its worker until more comes.
 
+mod copy;
 mod end;
 mod pipe;
 mod standard;
 
+pub use self::copy::copy;
 pub(crate) use self::end::End;
 pub use self::pipe::{PipeReader, PipeWriter, pipe};
 pub use self::standard::{Stderr, StderrLock, Stdin, StdinLock, Stdout, StdoutLock, stderr, stdin, stdout};
 pub use std::io::{
     BufRead, BufReader, BufWriter, Bytes, Chain, Cursor, Empty, Error, ErrorKind, IntoInnerError, IoSlice,
     IoSliceMut, IsTerminal, LineWriter, Lines, Read, Repeat, Result, Seek, SeekFrom, Sink, Split, Take,
-    Write, WriterPanicked, copy, empty, prelude, read_to_string, repeat, sink,
+    Write, WriterPanicked, empty, prelude, read_to_string, repeat, sink,
 };

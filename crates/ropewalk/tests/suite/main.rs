@@ -12,6 +12,7 @@ mod cancel;
 mod cancel_rules;
 mod cancel_token;
 mod commands;
+mod copying;
 mod crash_matrix;
 mod datagrams;
 mod detector;

@@ -127,15 +127,7 @@ where
     pub(crate) fn start(self, stack_size: Option<usize>, scheduling: Scheduling) -> io::Result<()> {
         let task = self.0;
         park::remember_original();
-        let mut builder = std::thread::Builder::new();
-        if let Some(name) = task.header.name() {
-            builder = builder.name(name.to_string());
-        }
-        if let Some(size) = stack_size {
-            builder = builder.stack_size(size);
-        }
-        let runtime = task.header.owner().cloned().and_then(Owner::runtime);
-        let outside = runtime.and_then(|runtime| runtime.downcast().ok()).as_ref().and_then(Outside::begin);
+        let outside = outside_of(&task.header);
         let park = IntoPark::into_park(task.clone());
         let body = {
             let task = task.clone();
@@ -154,21 +146,16 @@ where
         STARTED.fetch_add(1, SeqCst);
         // SAFETY: the promise of `create_unchecked`, the only maker of a `NewThread`: `execute` is over, and the slot
         // empty, before what it borrows ends; afterwards the thread only drops its reference.
-        match unsafe { builder.spawn_unchecked(body) } {
-            Ok(_detached) => Ok(()),
-            Err(error) => {
-                LISTED.fetch_add(1, SeqCst);
-                // The runtime or scope that counts it has to hear that it will not run.
-                task.header.abandon();
-                Err(error)
-            }
-        }
+        unsafe { start_unchecked(&task.header, stack_size, Box::new(body)) }.inspect_err(|_| {
+            LISTED.fetch_add(1, SeqCst);
+            // The runtime or scope that counts it has to hear that it will not run.
+            task.header.abandon();
+        })
     }
 
     /// As what a thread runs that runs others, too. Whoever counts the task has counted it.
     pub(crate) fn into_job(self) -> Box<dyn Job> {
-        let runtime = self.0.header.owner().cloned().and_then(Owner::runtime);
-        let outside = runtime.and_then(|runtime| runtime.downcast().ok()).as_ref().and_then(Outside::begin);
+        let outside = outside_of(&self.0.header);
         let job: Box<dyn Job + '_> = Box::new(NewJob { thread: self, _outside: outside });
         // SAFETY: only the lifetime changes. The promise of `create_unchecked`, the only maker of a `NewThread`: the task is
         // done, and its slot empty, before what it borrows ends; afterwards the job only drops its reference.
@@ -179,6 +166,33 @@ where
     pub(crate) fn discard(self) {
         self.0.discard();
     }
+}
+
+/// Tells the runtime of a task that there is one on a thread, until it is dropped.
+fn outside_of(header: &Header) -> Option<Outside> {
+    let runtime = header.owner().cloned().and_then(Owner::runtime);
+    runtime.and_then(|runtime| runtime.downcast().ok()).as_ref().and_then(Outside::begin)
+}
+
+/// Starts the thread of a task. The body comes in a box, so that what starts a thread is compiled once, and not for each
+/// function that a program spawns.
+///
+/// # Safety
+/// What the body borrows must live until it has given it up.
+unsafe fn start_unchecked(
+    header: &Header,
+    stack_size: Option<usize>,
+    body: Box<dyn FnOnce() + Send + '_>,
+) -> io::Result<()> {
+    let mut builder = std::thread::Builder::new();
+    if let Some(name) = header.name() {
+        builder = builder.name(name.to_string());
+    }
+    if let Some(size) = stack_size {
+        builder = builder.stack_size(size);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { builder.spawn_unchecked(body) }.map(drop)
 }
 
 /// A task for a thread that runs one after the other.

@@ -26,14 +26,17 @@ impl Row {
     }
 }
 
-/// Nothing is forbidden to root. And with few descriptors it does not take long to have none.
+/// Nothing is forbidden to root. With few descriptors it does not take long to have none. And a file that grows too long is
+/// to be an error.
 pub(crate) fn give_up_privileges() {
     const NOBODY: u32 = 65_534;
     setrlimit(Resource::Nofile, Rlimit { current: Some(256), maximum: Some(256) }).unwrap();
     // The rings of nobody's processes share a limit, which only root can raise.
     let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
-    // SAFETY: the calls take numbers and change who the process is; who is nobody already may not, and need not.
+    // SAFETY: the calls take numbers, and change who the process is; who is nobody already may not, and need not.
     unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        libc::setgroups(0, std::ptr::null());
         libc::setresgid(NOBODY, NOBODY, NOBODY);
         libc::setresuid(NOBODY, NOBODY, NOBODY);
     }

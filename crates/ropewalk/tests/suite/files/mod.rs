@@ -1,6 +1,5 @@
 //! `ropewalk::fs`: what std's does, ours does; who waits for a file lets others run, and can be cancelled.
 
-mod as_std;
 mod cancel;
 mod directories;
 mod reading;

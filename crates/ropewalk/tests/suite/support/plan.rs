@@ -1,5 +1,7 @@
 //! One test, every plan.
 
+use std::sync::Arc;
+
 use ropewalk::{DriverKind, JoinHandle, Runtime, coroutine, thread};
 
 use super::guarded;
@@ -13,6 +15,10 @@ pub(crate) enum Plan {
 
 pub(crate) const PLANS: [Plan; 2] = [Plan::Coroutine, Plan::Thread];
 
+/// What a task does. In a box, so that what it takes to spawn it is compiled once for each `T`, and not for each test: there
+/// are so many that it matters.
+type Body<T> = Box<dyn FnOnce() -> T + Send>;
+
 impl Plan {
     #[track_caller]
     pub(crate) fn spawn<F, T>(self, f: F) -> JoinHandle<T>
@@ -20,6 +26,7 @@ impl Plan {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        let f: Body<T> = Box::new(f);
         match self {
             Self::Coroutine => coroutine::spawn(f),
             Self::Thread => thread::spawn(f),
@@ -32,6 +39,7 @@ impl Plan {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        let f: Body<T> = Box::new(f);
         match self {
             Self::Coroutine => coroutine::Builder::new().name(name.into()).spawn(f),
             Self::Thread => thread::Builder::new().name(name.into()).spawn(f),
@@ -45,6 +53,7 @@ impl Plan {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        let f: Body<T> = Box::new(f);
         match self {
             Self::Coroutine => coroutine::Builder::new().daemon(true).spawn(f),
             Self::Thread => thread::Builder::new().daemon(true).spawn(f),
@@ -83,36 +92,29 @@ pub(crate) fn runtime(workers: usize) -> Runtime {
 /// its coroutines do.
 #[track_caller]
 pub(crate) fn on_every_plan(body: impl Fn(Plan) + Send + Sync + 'static) {
-    guarded(|| {
-        let body = std::sync::Arc::new(body);
-        for plan in PLANS {
-            let body = body.clone();
-            let outcome = runtime(2).run(|| thread::spawn(move || body(plan)).join());
-            unwrap(outcome, &format!("{plan:?}"));
-        }
-    });
+    let body: Arc<dyn Fn(Plan) + Send + Sync> = Arc::new(body);
+    on_plans(&[(Plan::Thread, Plan::Coroutine), (Plan::Thread, Plan::Thread)], &body);
 }
 
 /// Runs `body` as a task of each plan, with each plan for the tasks that it spawns: all four combinations, in a runtime
 /// of two workers.
 #[track_caller]
 pub(crate) fn on_every_pair(body: impl Fn(Plan) + Send + Sync + 'static) {
-    guarded(|| {
-        let body = std::sync::Arc::new(body);
-        for here in PLANS {
-            for there in PLANS {
-                let body = body.clone();
-                let outcome = runtime(2).run(|| here.spawn(move || body(there)).join());
-                unwrap(outcome, &format!("{there:?}, spawned by a {here:?}"));
-            }
-        }
-    });
+    let body: Arc<dyn Fn(Plan) + Send + Sync> = Arc::new(body);
+    let pairs: Vec<_> = PLANS.iter().flat_map(|here| PLANS.map(|there| (*here, there))).collect();
+    on_plans(&pairs, &body);
 }
 
-fn unwrap(outcome: Result<(), ropewalk::JoinError>, what: &str) {
-    if let Err(error) = outcome {
-        panic!("as a {what}: {error}");
-    }
+/// Runs `body`, as a task of the first plan, with the second one.
+#[track_caller]
+fn on_plans(pairs: &[(Plan, Plan)], body: &Arc<dyn Fn(Plan) + Send + Sync>) {
+    guarded(|| {
+        for &(here, there) in pairs {
+            let body = body.clone();
+            let outcome = runtime(2).run(|| here.spawn(move || body(there)).join());
+            outcome.unwrap_or_else(|error| panic!("as a {there:?}, spawned by a {here:?}: {error}"));
+        }
+    });
 }
 
 /// The drivers that work here.
@@ -139,6 +141,7 @@ pub(crate) fn on_driver<T: Send + 'static>(
     driver: DriverKind,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> T {
+    let body: Body<T> = Box::new(body);
     guarded(|| {
         let runtime = Runtime::builder().workers(2).driver(driver).build().expect("the driver works here");
         runtime.run(|| thread::spawn(body).join()).unwrap_or_else(|error| panic!("on {driver}: {error}"))

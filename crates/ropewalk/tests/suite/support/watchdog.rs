@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::panic::Location;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use ropewalk::inspect;
@@ -17,8 +17,15 @@ const DUMP_LIMIT: Duration = Duration::from_secs(10);
 /// tasks, deadlocks first. A process, not the test alone: a thread that hangs cannot be ended in any other way.
 #[track_caller]
 pub(crate) fn guarded<T>(body: impl FnOnce() -> T) -> T {
+    let over = watch(Location::caller());
+    let result = body();
+    drop(over);
+    result
+}
+
+/// Starts the watchdog of the test at `location`; it ends when what this returns is dropped.
+fn watch(location: &'static Location<'static>) -> Sender<()> {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    let location = Location::caller();
     let (over, ended) = channel::<()>();
     let (awake, is_awake) = channel();
     let watch = move || {
@@ -30,9 +37,7 @@ pub(crate) fn guarded<T>(body: impl FnOnce() -> T) -> T {
     std::thread::Builder::new().name("watchdog".into()).spawn(watch).expect("a watchdog starts");
     // Afterwards the body may leave no memory for a thread to start in.
     let _: Result<(), _> = is_awake.recv();
-    let result = body();
-    drop(over);
-    result
+    over
 }
 
 /// Ends the process, with the list of its tasks if that can be had.

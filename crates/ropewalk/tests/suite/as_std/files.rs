@@ -1,21 +1,19 @@
-//! The cases, for whatever `fs` is imported.
+//! The cases of files, written against `fs` and `io`, whichever those are.
 
 use std::io::{BufRead, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::{TempDir, tempdir};
 
 use super::imports::{fs, io};
-use crate::files::as_std::{Case, mounted};
+use crate::as_std::mounts::mounted;
+use crate::as_std::{Case, said};
 
-/// What an operation said, without what differs from run to run.
-fn said<T: std::fmt::Debug>(outcome: io::Result<T>) -> String {
-    match outcome {
-        Ok(value) => format!("{value:?}"),
-        Err(error) => format!("{:?} {:?}", error.kind(), error.raw_os_error()),
-    }
+/// Puts together what several operations said.
+fn and<const N: usize>(parts: [String; N]) -> String {
+    parts.join(", then ")
 }
 
 /// As `said`, of what cannot be compared when it is there.
@@ -46,8 +44,7 @@ fn limited<T>(resource: Resource, limit: u64, f: impl FnOnce() -> T) -> T {
 
 pub(crate) const CASES: &[Case] = &[
     ("open what is not there", || went(fs::File::open("/nowhere/at/all"))),
-    ("open a path through a file", || went(fs::File::open(folder().1.join("below")))),
-    ("open a path through a file that is", || {
+    ("open a path through a file", || {
         let (_folder, path) = folder();
         went(fs::File::open(path.join("below")))
     }),
@@ -106,7 +103,7 @@ pub(crate) const CASES: &[Case] = &[
     ("write nothing", || said(open(&folder_kept()).write(&[]))),
     ("read and write no buffers", || {
         let mut file = open(&folder_kept());
-        format!("{} {}", said(file.read_vectored(&mut [])), said(file.write_vectored(&[])))
+        and([said(file.read_vectored(&mut [])), said(file.write_vectored(&[]))])
     }),
     ("read and write more buffers than the kernel takes", || {
         let mut file = open(&folder_kept());
@@ -114,7 +111,7 @@ pub(crate) const CASES: &[Case] = &[
         file.rewind().unwrap();
         let mut bytes = vec![0; 3000];
         let mut buffers: Vec<_> = bytes.chunks_mut(1).map(IoSliceMut::new).collect();
-        format!("{} {}", said(written), said(file.read_vectored(&mut buffers)))
+        and([said(written), said(file.read_vectored(&mut buffers))])
     }),
     ("read after the end", || said(open(&folder_kept()).read_at(&mut [0; 10], 1 << 40))),
     ("read exactly more than there is", || said(open(&folder_kept()).read_exact(&mut [0; 100]))),
@@ -126,14 +123,14 @@ pub(crate) const CASES: &[Case] = &[
         let path = folder.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         let mut file = open(&path);
-        format!("{} {}", said(file.seek(SeekFrom::Start(1))), said(file.read_at(&mut [0; 1], 0)))
+        and([said(file.seek(SeekFrom::Start(1))), said(file.read_at(&mut [0; 1], 0))])
     }),
     ("text that is no UTF-8", || {
         let (_folder, path) = folder();
         std::fs::write(&path, b"three \xff strands").unwrap();
         let mut text = String::from("kept");
         let outcome = said(open(&path).read_to_string(&mut text));
-        format!("{outcome} {text} {}", said(fs::read_to_string(&path)))
+        and([outcome, text, said(fs::read_to_string(&path))])
     }),
     ("lines, the last one without an end", || {
         let (_folder, path) = folder();
@@ -145,9 +142,7 @@ pub(crate) const CASES: &[Case] = &[
     ("cut what is opened for reading", || said(fs::File::open(folder_kept()).unwrap().set_len(1))),
     ("write beyond the limit", || {
         let file = open(&folder_kept());
-        limited(Resource::Fsize, 8, || {
-            format!("{} {}", said(file.write_at(b"x", 8)), said(file.write_at(b"abcdef", 4)))
-        })
+        limited(Resource::Fsize, 8, || and([said(file.write_at(b"x", 8)), said(file.write_at(b"abcdef", 4))]))
     }),
     ("no space on the device", || {
         said(fs::OpenOptions::new().write(true).open("/dev/full").unwrap().write(b"x"))
@@ -158,21 +153,20 @@ pub(crate) const CASES: &[Case] = &[
         let outcome = fs::write(&path, vec![1; 1 << 20]);
         let length = fs::metadata(&path).unwrap().len();
         fs::remove_file(&path).unwrap();
-        format!("{} {length}", said(outcome))
+        and([said(outcome), format!("{length} bytes are there")])
     }),
     ("make a file where nothing can be written", || {
         let Some(mounted) = mounted() else { return "skipped".into() };
-        format!(
-            "{} {}",
+        and([
             went(fs::File::create(mounted.read_only.join("file"))),
-            said(fs::create_dir(mounted.read_only.join("folder")))
-        )
+            said(fs::create_dir(mounted.read_only.join("folder"))),
+        ])
     }),
     ("rename to another file system", || {
         let Some(mounted) = mounted() else { return "skipped".into() };
         let (_folder, path) = folder();
         let to = mounted.small.join("file");
-        format!("{} {}", said(fs::rename(&path, &to)), said(fs::hard_link(&path, &to)))
+        and([said(fs::rename(&path, &to)), said(fs::hard_link(&path, &to))])
     }),
     ("copy to another file system", || {
         let Some(mounted) = mounted() else { return "skipped".into() };
@@ -199,11 +193,7 @@ pub(crate) const CASES: &[Case] = &[
     ("remove a file as a folder", || said(fs::remove_dir(folder_kept()))),
     ("remove a folder as a file", || said(fs::remove_file("/tmp"))),
     ("remove what is not there", || {
-        format!(
-            "{} {}",
-            said(fs::remove_file("/nowhere/at/all")),
-            said(fs::remove_dir_all("/nowhere/at/all"))
-        )
+        and([said(fs::remove_file("/nowhere/at/all")), said(fs::remove_dir_all("/nowhere/at/all"))])
     }),
     ("make a folder that is there", || said(fs::create_dir("/tmp"))),
     ("make folders through a file", || said(fs::create_dir_all(folder_kept().join("a/b")))),
@@ -214,11 +204,11 @@ pub(crate) const CASES: &[Case] = &[
     ("the real path of nothing", || said(fs::canonicalize("/nowhere/../at/all"))),
     ("whether something is there", || {
         let there = [fs::exists("/tmp"), fs::exists("/nowhere/at/all"), fs::exists("/etc/passwd/below")];
-        there.map(said).join(" ")
+        and(there.map(said))
     }),
     ("change what is another's", || {
         let mode = fs::metadata("/etc/passwd").unwrap().permissions();
-        format!("{} {}", mode.mode(), said(fs::set_permissions("/etc/passwd", mode)))
+        said(fs::set_permissions("/etc/passwd", mode))
     }),
     ("lock what somebody has locked", || {
         let (_folder, path) = folder();
@@ -226,7 +216,8 @@ pub(crate) const CASES: &[Case] = &[
         first.lock().unwrap();
         let tried = [format!("{:?}", second.try_lock()), format!("{:?}", second.try_lock_shared())];
         first.unlock().unwrap();
-        format!("{tried:?} {}", said(second.lock_shared()))
+        let [exclusive, shared] = tried;
+        and([exclusive, shared, said(second.lock_shared())])
     }),
     ("a FIFO that nobody reads", || {
         let folder = tempdir().unwrap();
@@ -236,7 +227,7 @@ pub(crate) const CASES: &[Case] = &[
         let both = open(&path);
         let writer = fs::OpenOptions::new().write(true).open(&path).unwrap();
         drop(both);
-        format!("{} {}", went(opened), said((&writer).write(b"x")))
+        and([went(opened), said((&writer).write(b"x"))])
     }),
 ];
 
