@@ -4,12 +4,14 @@
 //! the descriptors that the value holds ([`message::Descriptor`]) go along. Both wait through the park seam, and both
 //! distrust their peer as far as length, number and form go: a peer that lies gets an error, nothing more. What a type
 //! looks like in a message, [`schema`] tells. A
-//! [`segment::Segment`] is memory that several processes have at once; it travels as its descriptor.
+//! [`segment::Segment`] is memory that several processes have at once; it travels as its descriptor. A
+//! [`queue::MessageQueue`] is the kernel's, under a name.
 #![forbid(unsafe_code)]
 
 mod crash;
 pub mod link;
 pub mod message;
+pub mod queue;
 pub mod schema;
 pub mod segment;
 pub mod shared;

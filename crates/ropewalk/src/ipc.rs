@@ -1,4 +1,4 @@
-//! What processes share: memory, and the locks in it.
+//! What processes share: memory and the locks in it; and the kernel's message queues.
 //!
 //! A process has memory of its own; what it is given in its argument is a copy. A [`Segment`] is not copied: all
 //! processes that have it see the same words.
@@ -77,7 +77,31 @@
 //! ```
 //!
 //! Programs that do not start each other meet by a name: [`Region::publish`].
+//!
+//! # Message queues
+//! [`MessageQueue`] is POSIX's: messages with priorities that the kernel keeps under a name, until somebody takes them.
+//!
+//! ```
+//! use ropewalk::ipc::{MessageQueue, UnlinkOnDrop};
+//! use ropewalk::process;
+//!
+//! let name = format!("/ropewalk-jobs-{}", std::process::id());
+//! let jobs = MessageQueue::create_new(&name, 10, 100)?;
+//! let _name = UnlinkOnDrop::new(&name)?;
+//! let worker = process::spawn(
+//!     |jobs: MessageQueue| {
+//!         let mut job = [0; 100];
+//!         let (length, _priority) = jobs.recv(&mut job).unwrap();
+//!         String::from_utf8_lossy(&job[..length]).to_uppercase()
+//!     },
+//!     jobs.try_clone()?,
+//! )?;
+//! jobs.send(b"sweep", 1)?;
+//! assert_eq!(worker.join()?, "SWEEP");
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
+pub use ropewalk_ipc::queue::{MessageQueue, MessageQueueAttributes, MessageQueueOptions, UnlinkOnDrop};
 pub use ropewalk_ipc::segment::{Segment, Word};
 pub use ropewalk_ipc::shared::{
     Access, Barrier, BrokenBarrier, Condvar, Event, Latch, Mutex, MutexGuard, Name, OwnerDied, Plain, Region,

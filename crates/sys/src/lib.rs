@@ -21,6 +21,7 @@ pub mod futex;
 pub mod interruptible;
 pub mod limits;
 pub mod memory;
+pub mod message_queue;
 pub mod objects;
 pub mod operation;
 pub mod poll;

@@ -54,7 +54,7 @@ pub use self::directory::{DirBuilder, DirEntry, ReadDir, create_dir, create_dir_
 pub use self::file::File;
 pub use self::open_options::OpenOptions;
 pub use self::path::{
-    canonicalize, chown, exists, hard_link, lchown, metadata, read_link, remove_dir, remove_dir_all,
+    canonicalize, chown, exists, hard_link, lchown, metadata, mkfifo, read_link, remove_dir, remove_dir_all,
     remove_file, rename, set_permissions, symlink, symlink_metadata,
 };
 pub use self::whole::{copy, read, read_to_string, write};

@@ -1,7 +1,10 @@
 //! What is asked and done by path. All of it is a call of std's, made on a thread of the pool while a coroutine waits.
 
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{Metadata, Permissions, away};
 
@@ -323,4 +326,35 @@ pub fn chown(path: impl AsRef<Path>, user: Option<u32>, group: Option<u32>) -> i
 pub fn lchown(path: impl AsRef<Path>, user: Option<u32>, group: Option<u32>) -> io::Result<()> {
     let path = path.as_ref();
     away(|| std::os::unix::fs::lchown(path, user, group))
+}
+
+/// Makes a FIFO (named pipe) with these permissions, less those that the umask takes away, as std's unstable
+/// `std::os::unix::fs::mkfifo`. [`PipeReader::open`](crate::io::PipeReader::open) and
+/// [`PipeWriter::open`](crate::io::PipeWriter::open) open it.
+///
+/// ```
+/// use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+/// use ropewalk::fs::{self, Permissions};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("fifo");
+/// fs::mkfifo(&path, Permissions::from_mode(0o600))?;
+/// assert!(fs::metadata(&path)?.file_type().is_fifo());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// What mkfifo(3) says, with the path: [`AlreadyExists`](io::ErrorKind::AlreadyExists), no directory there or no right to
+/// write to it, a file system that has none.
+///
+/// # Waits
+/// Until it is made.
+///
+/// # Cancellation
+/// Not before it is made.
+pub fn mkfifo(path: impl AsRef<Path>, permissions: Permissions) -> io::Result<()> {
+    let path = path.as_ref();
+    let mode = Mode::from_raw_mode(permissions.mode() & 0o7777);
+    away(|| Ok(mknodat(CWD, path, FileType::Fifo, mode, 0)?))
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }

@@ -14,9 +14,19 @@
 //! whether it is ready, and then read, or written to by no more than 4,096 bytes, which there is room for (`PIPE_BUF`,
 //! pipe(7)). There, of several readers of one end the quickest takes all, and another coroutine that was told the same
 //! holds up its worker until more comes.
+//!
+//! # FIFOs
+//! A FIFO (named pipe, fifo(7)) is a pipe that is found by a path: [`fs::mkfifo`](crate::fs::mkfifo) makes it,
+//! [`PipeReader::open`] and [`PipeWriter::open`] open it, and its ends are those of any pipe. Who opens one end waits for the
+//! other; for a coroutine a thread of the pool of [`blocking`](crate::blocking) waits in open(2), and is called back when the
+//! coroutine is cancelled or out of time. When the last writer is gone, however it went, readers have the rest and then the
+//! end; a new writer begins anew, and the same reader reads on. When the last reader is gone, writers get
+//! [`BrokenPipe`](ErrorKind::BrokenPipe); once nobody has it open, what was unread is lost. The file itself stays until it is
+//! [removed](crate::fs::remove_file).
 
 mod copy;
 mod end;
+mod fifo;
 mod pipe;
 mod standard;
 

@@ -40,7 +40,7 @@ const WRITE: WaitReason = WaitReason::PipeWrite;
 /// As the argument or the result of a [process](crate::process), inside of it, or as its standard input it goes to
 /// another process.
 #[derive(Debug)]
-pub struct PipeReader(End);
+pub struct PipeReader(pub(super) End);
 
 impl PipeReader {
     /// Another handle of the same end: what one has read the other does not get.
@@ -80,7 +80,7 @@ impl Read for PipeReader {
 /// As the argument or the result of a [process](crate::process), inside of it, or as its standard output or error it goes
 /// to another process.
 #[derive(Debug)]
-pub struct PipeWriter(End);
+pub struct PipeWriter(pub(super) End);
 
 impl PipeWriter {
     /// Another handle of the same end.

@@ -65,6 +65,9 @@ pub enum WaitReason {
     FileLock,
     InputRead,
     OutputWrite,
+    FifoOpen,
+    QueueSend,
+    QueueReceive,
 }
 
 impl WaitReason {
@@ -125,6 +128,9 @@ impl WaitReason {
         Self::FileLock,
         Self::InputRead,
         Self::OutputWrite,
+        Self::FifoOpen,
+        Self::QueueSend,
+        Self::QueueReceive,
     ];
 
     /// How many there are.
@@ -167,7 +173,10 @@ impl WaitReason {
             | Self::FileOpen
             | Self::FileLock
             | Self::InputRead
-            | Self::OutputWrite => true,
+            | Self::OutputWrite
+            | Self::FifoOpen
+            | Self::QueueSend
+            | Self::QueueReceive => true,
             Self::Join
             | Self::ScopeEnd
             | Self::RuntimeEnd
@@ -258,6 +267,9 @@ impl WaitReason {
             Self::FileLock => "locking a file",
             Self::InputRead => "reading from standard input",
             Self::OutputWrite => "writing to standard output",
+            Self::FifoOpen => "waiting for the other end of a FIFO",
+            Self::QueueSend => "sending to a full message queue",
+            Self::QueueReceive => "receiving from an empty message queue",
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Files and directories.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::time::Instant;
 
-use ropewalk::fs::{DirBuilder, DirEntry, File, OpenOptions};
+use ropewalk::fs::{DirBuilder, DirEntry, File, OpenOptions, Permissions};
+use ropewalk::io::{PipeReader, PipeWriter};
 use ropewalk::time::{MissedTickBehavior, interval, interval_at};
 
 use super::{Prepare, ignore};
@@ -16,6 +19,14 @@ fn file() -> File {
 /// An entry of a directory.
 fn entry() -> DirEntry {
     ropewalk::fs::read_dir("/proc/self").unwrap().next().unwrap().unwrap()
+}
+
+/// A FIFO, and the folder that it goes with.
+fn fifo() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    ropewalk::fs::mkfifo(&path, Permissions::from_mode(0o600)).unwrap();
+    (folder, path)
 }
 
 pub(super) const FILES: &[(&str, Prepare)] = &[
@@ -52,6 +63,29 @@ pub(super) const FILES: &[(&str, Prepare)] = &[
     ("fs::DirEntry::path", || {
         let entry = entry();
         Box::new(move || drop(entry.path()))
+    }),
+    ("io::PipeReader::try_clone", || {
+        let (reader, _) = ropewalk::io::pipe().unwrap();
+        Box::new(move || drop(reader.try_clone().unwrap()))
+    }),
+    ("io::PipeReader::try_open", || {
+        let (folder, path) = fifo();
+        Box::new(move || {
+            drop(PipeReader::try_open(path).unwrap());
+            drop(folder);
+        })
+    }),
+    ("io::PipeWriter::try_clone", || {
+        let (_, writer) = ropewalk::io::pipe().unwrap();
+        Box::new(move || drop(writer.try_clone().unwrap()))
+    }),
+    ("io::PipeWriter::try_open", || {
+        let (folder, path) = fifo();
+        let reader = PipeReader::try_open(&path).unwrap();
+        Box::new(move || {
+            drop(PipeWriter::try_open(path).unwrap());
+            drop((folder, reader));
+        })
     }),
     ("io::Stdin::is_terminal", || Box::new(|| ignore(ropewalk::io::stdin().is_terminal()))),
     ("io::Stdout::is_terminal", || Box::new(|| ignore(ropewalk::io::stdout().is_terminal()))),
