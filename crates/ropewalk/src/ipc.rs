@@ -100,6 +100,8 @@
 //! assert_eq!(worker.join()?, "SWEEP");
 //! # Ok::<(), std::io::Error>(())
 //! ```
+//!
+//! `docs/ipc.md` in the repository has every way to talk between processes in a table, with what it survives.
 
 pub use ropewalk_ipc::queue::{MessageQueue, MessageQueueAttributes, MessageQueueOptions, UnlinkOnDrop};
 pub use ropewalk_ipc::segment::{Segment, Word};

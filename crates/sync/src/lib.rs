@@ -46,3 +46,6 @@ pub mod source;
 pub mod topic;
 pub mod wait_list;
 pub mod watch;
+
+/// Who is at the other end of a socket: a fact of the kernel's, for the layers above.
+pub use ropewalk_sys::credentials;

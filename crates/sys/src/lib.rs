@@ -14,6 +14,7 @@ pub mod at_exit;
 pub mod capture;
 pub mod clock;
 pub mod context;
+pub mod credentials;
 pub mod epoll;
 pub mod eventfd;
 pub mod fork;

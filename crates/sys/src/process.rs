@@ -17,6 +17,8 @@ use rustix::process::{
     pidfd_send_signal, waitid,
 };
 
+use crate::credentials::of_peer;
+
 /// Opens the program that this process runs. It can be executed by the descriptor's path in `/proc/self/fd` as long as
 /// the descriptor is open, even after the file has been replaced or removed: the kernel keeps the very file.
 ///
@@ -224,8 +226,8 @@ pub fn is_link_to_parent(descriptor: BorrowedFd<'_>) -> io::Result<bool> {
         Ok(_) | Err(Errno::NOTSOCK) => return Ok(false),
         Err(error) => return Err(error.into()),
     }
-    let peer = sockopt::socket_peercred(descriptor)?;
-    Ok(Some(peer.pid) == rustix::process::getppid())
+    let peer = of_peer(descriptor)?.pid;
+    Ok(peer.is_some() && peer == rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get()))
 }
 
 /// The standard input, whatever it is, and without the buffer that std's has.

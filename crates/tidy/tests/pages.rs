@@ -146,7 +146,7 @@ fn is_test_name(span: &str) -> bool {
 
 #[test]
 fn the_tests_that_prove_the_pages_are_there() {
-    let pages = ["docs/soundness.md", "docs/memory-model.md"];
+    let pages = ["docs/soundness.md", "docs/memory-model.md", "docs/ipc.md"];
     let named = pages.iter().flat_map(|page| Shape::of(&read(page)).spans).filter(|span| is_test_name(span));
     assert!(named.count() > 20, "the names are not found");
     assert_none(&pages.map(tests_not_there).concat());
@@ -183,6 +183,7 @@ fn links_lead_somewhere() {
         "ARCHITECTURE.md",
         "docs/soundness.md",
         "docs/memory-model.md",
+        "docs/ipc.md",
         "docs/coming-from-std.md",
         "docs/coming-from-tokio.md",
         "docs/coming-from-go.md",

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ropewalk_sync::park;
+use ropewalk_sys::credentials::of_peer;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen,
-    shutdown, socket_with, sockopt,
+    shutdown, socket_with,
 };
 use rustix::process::geteuid;
 
@@ -156,13 +157,12 @@ fn address(name: &str) -> io::Result<SocketAddrUnix> {
 
 /// The thread of a name: gives the memory to all who ask and may have it.
 fn answer(listener: &OwnedFd, memory: &OwnedFd, access: Access) {
-    let own = geteuid();
+    let own = geteuid().as_raw();
     loop {
         match accept_with(listener, SocketFlags::CLOEXEC) {
             Ok(client) => {
                 let may = access == Access::Everyone
-                    || sockopt::socket_peercred(&client)
-                        .is_ok_and(|peer| peer.uid == own || peer.uid.is_root());
+                    || of_peer(client.as_fd()).is_ok_and(|peer| peer.uid == own || peer.uid == 0);
                 if may {
                     // Who has gone meanwhile does not get it.
                     let _ = Link::from(client).send(GREETING, &[memory.as_fd()]);
@@ -195,7 +195,7 @@ fn open(name: &str, is_trusted: impl Fn(u32) -> bool) -> io::Result<Region> {
             Err(error) => return Err(error.into()),
         }
     }
-    let publisher = sockopt::socket_peercred(&socket)?.uid.as_raw();
+    let publisher = of_peer(socket.as_fd())?.uid;
     if !is_trusted(publisher) {
         let text = format!("the name {name:?} is the user's with the number {publisher}");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));

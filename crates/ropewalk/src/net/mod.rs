@@ -38,7 +38,7 @@ pub use self::halves::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use self::options::{Keepalive, SocketOptions};
 pub use self::tcp::{Incoming, TcpListener, TcpStream};
 pub use self::udp::UdpSocket;
-pub use self::unix::{UnixDatagram, UnixListener, UnixStream};
+pub use self::unix::{UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixStream};
 pub use std::net::{
     AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6,
 };

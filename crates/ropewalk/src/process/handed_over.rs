@@ -9,7 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::fs::File;
 use crate::io::{PipeReader, PipeWriter};
-use crate::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
+use crate::net::{
+    TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListener,
+    UnixStream,
+};
 
 macro_rules! in_messages {
     ($before:expr; $($type:ty),*) => {$(
@@ -29,8 +32,8 @@ macro_rules! in_messages {
         }
     )*};
 }
-in_messages!(|_| Ok(()); File, PipeReader, PipeWriter, TcpListener, UnixListener);
-in_messages!(|socket| socket.keep_limits(); TcpStream, UdpSocket, UnixDatagram, UnixStream);
+in_messages!(|_| Ok(()); File, PipeReader, PipeWriter, TcpListener, UnixListener, UnixSeqpacketListener);
+in_messages!(|socket| socket.keep_limits(); TcpStream, UdpSocket, UnixDatagram, UnixSeqpacket, UnixStream);
 
 macro_rules! as_standard_streams {
     ($($type:ty),*) => {$(

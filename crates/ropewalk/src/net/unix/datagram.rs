@@ -41,7 +41,7 @@ const PATH_MAX: usize = 107;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct UnixDatagram {
-    socket: Socket,
+    pub(super) socket: Socket,
 }
 
 fn new_socket() -> io::Result<OwnedFd> {

@@ -1,7 +1,9 @@
 //! Unix sockets, mirroring [`std::os::unix::net`]: streams and datagrams between processes of one machine, by a path or an
 //! abstract name.
 //!
-//! They work as those of [TCP and UDP](super). What differs from std:
+//! They work as those of [TCP and UDP](super). Beyond std there is [`UnixSeqpacket`], a connection that carries packets;
+//! streams, datagrams and packets carry descriptors, too (`send_with_descriptors`, `recv_with_descriptors`), and connections tell
+//! who is at the other end (`peer_cred`). What differs from std:
 //! - [`UnixListener::bind`] listens with a backlog of 4,096; [`UnixListener::bind_with_backlog`] sets it.
 //! - Timeouts and non-blocking mode are kept in the handle and not in the socket, so a clone has its own.
 //! - A listener that has no room in its backlog is asked again and again, with pauses of up to 32 ms: the kernel tells
@@ -9,6 +11,8 @@
 //!   [`UnixDatagram::send_to`], in a coroutine, to a socket that has no room; a thread blocks in the call, as in std.
 
 mod datagram;
+mod descriptors;
+mod seqpacket;
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -20,8 +24,8 @@ use std::time::Duration;
 
 use ropewalk_sync::park::WaitReason;
 use rustix::net::{
-    AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
-    socketpair,
+    AddressFamily, RecvFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen,
+    socket_with, socketpair,
 };
 
 use super::BACKLOG;
@@ -31,14 +35,16 @@ use super::socket::{Socket, descriptor_traits, stream_traits, until_there_is_roo
 use crate::waitable::Waitable;
 
 pub use self::datagram::UnixDatagram;
+pub use self::descriptors::UCred;
+pub use self::seqpacket::{UnixSeqpacket, UnixSeqpacketListener};
 pub use std::os::unix::net::SocketAddr;
 
 /// How long the address of a socket without a name is: its family only, two bytes (unix(7), "Address format").
 const UNNAMED: u32 = 2;
 
-fn new_socket() -> io::Result<Waitable> {
+fn new_socket(kind: SocketType) -> io::Result<Waitable> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?.into())
+    Ok(socket_with(AddressFamily::UNIX, kind, flags, None)?.into())
 }
 
 /// An address for the kernel.
@@ -54,6 +60,12 @@ fn to_kernel(address: &SocketAddr) -> io::Result<SocketAddrUnix> {
 /// their own among them (unix(7), "BUGS").
 fn as_std(socket: &impl AsFd) -> io::Result<std::os::unix::net::UnixStream> {
     Ok(socket.as_fd().try_clone_to_owned()?.into())
+}
+
+/// The address of one that has connected, of which `accept` has said this.
+fn peer_name(socket: &impl AsFd, address: Option<SocketAddrAny>) -> io::Result<SocketAddr> {
+    let is_named = address.is_some_and(|address| address.addr_len() > UNNAMED);
+    if is_named { as_std(socket)?.peer_addr() } else { SocketAddr::from_pathname("") }
 }
 
 /// A Unix stream socket, mirroring [`std::os::unix::net::UnixStream`].
@@ -105,7 +117,7 @@ impl UnixStream {
     /// As `connect`.
     pub fn connect_addr(address: &SocketAddr) -> io::Result<Self> {
         let address = to_kernel(address)?;
-        let socket = new_socket()?;
+        let socket = new_socket(SocketType::STREAM)?;
         until_there_is_room(WaitReason::Connect, None, || Ok(connect(&socket, &address)?))?;
         // Everything else asks for non-blocking by the call; the descriptor behaves as any other if it is handed on.
         rustix::io::ioctl_fionbio(&socket, false)?;
@@ -285,7 +297,7 @@ impl UnixListener {
     /// # Errors
     /// As [`bind`](Self::bind).
     pub fn bind_with_backlog(address: &SocketAddr, backlog: i32) -> io::Result<Self> {
-        let socket = new_socket()?;
+        let socket = new_socket(SocketType::STREAM)?;
         bind(&socket, &to_kernel(address)?)?;
         listen(&socket, backlog)?;
         Ok(Self { socket: Listener::new(socket) })
@@ -304,8 +316,7 @@ impl UnixListener {
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let (fd, address) = self.socket.accept_from_unix()?;
         let stream = UnixStream { stream: Socket::exclusive(fd.into()) };
-        let is_named = address.is_some_and(|address| address.addr_len() > UNNAMED);
-        let address = if is_named { stream.peer_addr()? } else { SocketAddr::from_pathname("")? };
+        let address = peer_name(&stream, address)?;
         Ok((stream, address))
     }
 

@@ -1,11 +1,15 @@
 //! Where two ends know of each other, the one that is left hears of the other's death: pipes, FIFOs, connected sockets.
 
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use ropewalk::inspect::State;
 use ropewalk::io::{PipeReader, PipeWriter, pipe};
-use ropewalk::net::{TcpStream, UnixStream};
+use ropewalk::net::{TcpStream, UnixSeqpacket, UnixStream};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::{Victim, hold};
 use crate::support::net::pair;
@@ -122,50 +126,119 @@ fn a_fifo_whose_opener_is_killed_waits_on() {
     });
 }
 
-macro_rules! streams {
-    ($($module:ident: $type:ty, $pair:expr;)*) => {$(
-        mod $module {
-            use super::*;
+/// A stream of bytes both ways.
+trait Stream: Read + Write + Serialize + DeserializeOwned + Send + 'static {}
 
-            #[test]
-            fn one_whose_peer_is_killed_has_the_rest_and_ends() {
-                on_every_plan(|plan| {
-                    let (mut near, far) = $pair;
-                    let write = |(mut far, ready): ($type, PipeWriter)| {
-                        far.write_all(b"last words").unwrap();
-                        hold(ready)
-                    };
-                    let victim = Victim::start(write, far);
-                    let read = plan.spawn(move || {
-                        let mut text = String::new();
-                        near.read_to_string(&mut text).map(|_| (text, near))
-                    });
-                    until(|| matches!(read.task().state(), State::Blocked(_)));
-                    victim.kill();
-                    let (text, mut near) = read.join().unwrap().unwrap();
-                    assert_eq!(text, "last words");
-                    let kinds = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
-                    assert!(kinds.contains(&near.write_all(&vec![0; LONG]).unwrap_err().kind()));
-                });
-            }
+impl Stream for TcpStream {}
+impl Stream for UnixStream {}
 
-            #[test]
-            fn one_whose_peer_is_killed_before_it_has_read_all_is_reset() {
-                on_every_plan(|plan| {
-                    let (mut near, far) = $pair;
-                    near.write_all(b"unread").unwrap();
-                    let victim =
-                        Victim::start(|(_far, ready): ($type, PipeWriter)| hold(ready), far);
-                    let read = plan.spawn(move || near.read(&mut [0; 1]).unwrap_err().kind());
-                    until(|| matches!(read.task().state(), State::Blocked(_)));
-                    victim.kill();
-                    assert_eq!(read.join().unwrap(), ErrorKind::ConnectionReset);
-                });
-            }
-        }
-    )*};
+fn one_whose_peer_is_killed_has_the_rest_and_ends<S: Stream>(pair: fn() -> (S, S)) {
+    on_every_plan(move |plan| {
+        let (mut near, far) = pair();
+        let write = |(mut far, ready): (S, PipeWriter)| {
+            far.write_all(b"last words").unwrap();
+            hold(ready)
+        };
+        let victim = Victim::start(write, far);
+        let read = plan.spawn(move || {
+            let mut text = String::new();
+            near.read_to_string(&mut text).map(|_| (text, near))
+        });
+        until(|| matches!(read.task().state(), State::Blocked(_)));
+        victim.kill();
+        let (text, mut near) = read.join().unwrap().unwrap();
+        assert_eq!(text, "last words");
+        let kinds = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
+        assert!(kinds.contains(&near.write_all(&vec![0; LONG]).unwrap_err().kind()));
+    });
 }
-streams! {
-    tcp: TcpStream, pair();
-    unix: UnixStream, UnixStream::pair().unwrap();
+
+fn one_whose_peer_is_killed_before_it_has_read_all_is_reset<S: Stream>(pair: fn() -> (S, S)) {
+    on_every_plan(move |plan| {
+        let (mut near, far) = pair();
+        near.write_all(b"unread").unwrap();
+        let victim = Victim::start(|(_far, ready): (S, PipeWriter)| hold(ready), far);
+        let read = plan.spawn(move || near.read(&mut [0; 1]).unwrap_err().kind());
+        until(|| matches!(read.task().state(), State::Blocked(_)));
+        victim.kill();
+        assert_eq!(read.join().unwrap(), ErrorKind::ConnectionReset);
+    });
+}
+
+fn unix_pair() -> (UnixStream, UnixStream) {
+    UnixStream::pair().unwrap()
+}
+
+#[test]
+fn a_unix_stream_whose_peer_is_killed_has_the_rest_and_ends() {
+    one_whose_peer_is_killed_has_the_rest_and_ends(unix_pair);
+}
+
+#[test]
+fn a_unix_stream_whose_peer_is_killed_before_it_has_read_all_is_reset() {
+    one_whose_peer_is_killed_before_it_has_read_all_is_reset(unix_pair);
+}
+
+#[test]
+fn a_tcp_stream_whose_peer_is_killed_has_the_rest_and_ends() {
+    one_whose_peer_is_killed_has_the_rest_and_ends(pair);
+}
+
+#[test]
+fn a_tcp_stream_whose_peer_is_killed_before_it_has_read_all_is_reset() {
+    one_whose_peer_is_killed_before_it_has_read_all_is_reset(pair);
+}
+
+#[test]
+fn packets_of_one_who_is_killed_come_and_then_the_end_or_a_reset() {
+    on_every_plan(|plan| {
+        for unread in [false, true] {
+            let (near, far) = UnixSeqpacket::pair().unwrap();
+            if unread {
+                near.send(b"unread").unwrap();
+            }
+            let talk = |(far, ready): (UnixSeqpacket, PipeWriter)| {
+                far.send(b"last words").unwrap();
+                hold(ready)
+            };
+            let victim = Victim::start(talk, far);
+            let task = plan.spawn(move || {
+                let mut packet = [0; 16];
+                let next = || near.recv(&mut packet).map_err(|error| error.kind());
+                let heard: Vec<_> =
+                    std::iter::repeat_with(next).take_while(|heard| *heard != Ok(0)).collect();
+                (heard, near)
+            });
+            until(|| matches!(task.task().state(), State::Blocked(_)));
+            victim.kill();
+            let (mut heard, near) = task.join().unwrap();
+            // Who waits when it happens has taken the packet before; who comes later hears of the reset first.
+            heard.sort_by_key(Result::is_err);
+            let expected = [Ok(10), Err(ErrorKind::ConnectionReset)];
+            assert_eq!(heard, expected[..1 + usize::from(unread)]);
+            assert_eq!(near.send(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+        }
+    });
+}
+
+/// What is on its way belongs to nobody's process: the descriptors of one who is killed arrive.
+#[test]
+fn descriptors_of_one_who_is_killed_arrive() {
+    on_every_plan(|plan| {
+        let (near, far) = UnixStream::pair().unwrap();
+        let pass = |(far, ready): (UnixStream, PipeWriter)| {
+            let (reader, mut writer) = pipe().unwrap();
+            writer.write_all(b"left in the pipe").unwrap();
+            far.send_with_descriptors(b"x", &[reader.as_fd()]).unwrap();
+            hold(ready)
+        };
+        Victim::start(pass, far).kill();
+        let task = plan.spawn(move || {
+            let mut came = Vec::new();
+            assert_eq!(near.recv_with_descriptors(&mut [0; 8], &mut came).unwrap(), 1);
+            let mut text = String::new();
+            PipeReader::from(came.remove(0)).read_to_string(&mut text).map(|_| text)
+        });
+        assert_eq!(task.join().unwrap().unwrap(), "left in the pipe");
+    });
 }

@@ -7,6 +7,7 @@
 mod channels;
 mod files;
 mod locks;
+mod packets;
 mod queues;
 mod shared;
 mod sockets;
@@ -122,6 +123,7 @@ fn what_is_said_never_to_switch_does_not() {
             files::FILES,
             sockets::SOCKETS,
             sockets::DATAGRAMS,
+            packets::PACKETS,
         ]
         .concat()
         {

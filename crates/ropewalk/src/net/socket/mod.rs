@@ -1,6 +1,8 @@
 //! What the streams and datagram sockets of every address family are inside: a descriptor, its time limits, and whether its
 //! operations wait.
 
+mod descriptors;
+
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
