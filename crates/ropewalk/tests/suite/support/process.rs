@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use ropewalk::coroutine;
 use rustix::pipe::PipeFlags;
 
 /// How many descriptors are open, this look's own among them.
@@ -23,12 +24,13 @@ pub(crate) fn children() -> usize {
     children.map(|children| children.split_whitespace().count()).sum()
 }
 
-/// Looks at a count until it is what it should be, for ten seconds at most: what has ended may still be on its way out.
+/// Looks at a count until it is what it should be, for ten seconds at most: what has ended may still be on its way out. In a
+/// coroutine it lets the others of its worker run, who may be those who see to that.
 #[track_caller]
 pub(crate) fn assert_settles(count: impl Fn() -> usize, expected: usize, what: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while count() != expected && Instant::now() < deadline {
-        std::thread::yield_now();
+        coroutine::yield_now();
     }
     assert_eq!(count(), expected, "{what}");
 }
