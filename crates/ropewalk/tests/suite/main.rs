@@ -39,6 +39,7 @@ mod pool;
 mod process_faults;
 mod processes;
 mod properties;
+mod rings;
 mod scheduling;
 mod scopes;
 mod segment;
