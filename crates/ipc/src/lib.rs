@@ -6,7 +6,6 @@
 //! looks like in a message, [`schema`] tells. A
 //! [`segment::Segment`] is memory that several processes have at once; it travels as its descriptor. A
 //! [`queue::MessageQueue`] is the kernel's, under a name.
-#![forbid(unsafe_code)]
 
 mod crash;
 pub mod link;

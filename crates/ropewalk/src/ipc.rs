@@ -1,4 +1,4 @@
-//! What processes share: memory and the locks in it; and the kernel's message queues.
+//! What processes share: memory, and the locks and rings in it; and the kernel's message queues.
 //!
 //! A process has memory of its own; what it is given in its argument is a copy. A [`Segment`] is not copied: all
 //! processes that have it see the same words.
@@ -78,6 +78,30 @@
 //!
 //! Programs that do not start each other meet by a name: [`Region::publish`].
 //!
+//! # Rings
+//! A [`ring`] carries messages from process to process without copies, and without system calls while nobody sleeps: a slot is
+//! lent, filled in place and published, and read where it stands. Its ends travel too.
+//!
+//! ```
+//! use ropewalk::ipc::ring::{Builder, One, Receiver, Sender};
+//! use ropewalk::process;
+//!
+//! let (mut questions, theirs) = Builder::new(16).max_len(1024).spsc::<[u8]>()?;
+//! let (ours, mut answers) = Builder::new(16).spsc::<u64>()?;
+//! let count = |(mut questions, mut answers): (Receiver<[u8], One>, Sender<u64, One>)| {
+//!     while let Ok(text) = questions.recv_ref() {
+//!         answers.send(&(text.len() as u64)).unwrap();
+//!     }
+//! };
+//! let counter = process::spawn(count, (theirs, ours))?;
+//! questions.send(b"how long is this?")?;
+//! assert_eq!(answers.recv()?, 17);
+//! drop(questions); // `recv_ref` there says so
+//! counter.join()?;
+//! assert!(answers.recv().is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Message queues
 //! [`MessageQueue`] is POSIX's: messages with priorities that the kernel keeps under a name, until somebody takes them.
 //!
@@ -107,5 +131,5 @@ pub use ropewalk_ipc::queue::{MessageQueue, MessageQueueAttributes, MessageQueue
 pub use ropewalk_ipc::segment::{Segment, Word};
 pub use ropewalk_ipc::shared::{
     Access, Barrier, BrokenBarrier, Condvar, Event, Latch, Mutex, MutexGuard, Name, OwnerDied, Plain, Region,
-    Reset, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, TryLockError,
+    Reset, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, TryLockError, ring,
 };

@@ -11,6 +11,7 @@
 //! | [`chance`] | the only place that draws lots |
 //! | [`park`] | the seam: one waiter, one wait, how it is interrupted |
 //! | [`mailbox`] | messages to a worker that may sleep |
+//! | [`slots`] | who may have which slot of a ring in shared memory |
 //! | [`wait_list`] | who waits for an object, first in, first out |
 //! | [`source`] | waiting for a descriptor |
 //! | [`mutex`], [`rwlock`], [`condvar`], [`semaphore`] | the locks |
@@ -42,6 +43,7 @@ mod poison;
 pub mod primitive;
 pub mod rwlock;
 pub mod semaphore;
+pub mod slots;
 pub mod source;
 pub mod topic;
 pub mod wait_list;

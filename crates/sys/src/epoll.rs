@@ -61,6 +61,15 @@ impl Epoll {
         Ok(epoll::add(&self.0, fd, EventData::new_u64(token), EventFlags::IN)?)
     }
 
+    /// Watches `fd` for being hung up on only, and tells that once.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_hang_up(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        // The kernel adds `EPOLLERR` and `EPOLLHUP` by itself.
+        Ok(epoll::add(&self.0, fd, EventData::new_u64(token), EventFlags::ONESHOT)?)
+    }
+
     /// Stops watching `fd`; nothing happens if it was not watched.
     pub fn remove(&self, fd: BorrowedFd<'_>) {
         let _ = epoll::delete(&self.0, fd);

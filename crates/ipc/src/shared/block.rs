@@ -11,7 +11,7 @@
 //! | 7 | what does not change: the number of permits, of parties, .. |
 //! | 8, 9 | the name, as a number of 64 bits; 0 without one |
 //! | 16.. | so many words for each slot of the table as the kind has |
-//! | behind | two copies of the value |
+//! | behind | two copies of the value; of a ring what `ring::shape` says |
 
 use std::fmt;
 use std::io;
@@ -38,11 +38,12 @@ pub(super) enum Kind {
     Barrier,
     Event,
     Latch,
+    Ring,
 }
 
 impl Kind {
     fn of(word: u32) -> Option<Self> {
-        const ALL: [Kind; 7] = [
+        const ALL: [Kind; 8] = [
             Kind::Mutex,
             Kind::RwLock,
             Kind::Condvar,
@@ -50,6 +51,7 @@ impl Kind {
             Kind::Barrier,
             Kind::Event,
             Kind::Latch,
+            Kind::Ring,
         ];
         ALL.into_iter().find(|kind| *kind as u32 == word)
     }
@@ -59,7 +61,7 @@ impl Kind {
         match self {
             Self::RwLock | Self::Semaphore => 1,
             Self::Barrier => 2,
-            Self::Mutex | Self::Condvar | Self::Event | Self::Latch => 0,
+            Self::Mutex | Self::Condvar | Self::Event | Self::Latch | Self::Ring => 0,
         }
     }
 }
@@ -181,6 +183,7 @@ impl<'a> Fields<'a> {
                 self.slots(0)[dead.slot()].store(0, std::sync::atomic::Ordering::SeqCst);
             }
             Kind::Barrier => super::barrier::recover(self, dead),
+            Kind::Ring => super::ring::recover(self, dead),
             Kind::Mutex | Kind::Condvar | Kind::Event | Kind::Latch => {}
         }
         crate::crash::point("block: what a dead one held is given back");
@@ -242,7 +245,7 @@ impl Block {
     }
 
     /// The structure that somebody else says is there.
-    fn find(region: Region, at: usize, form: Form) -> io::Result<Self> {
+    pub(super) fn find(region: Region, at: usize, form: Form) -> io::Result<Self> {
         let fits = region.words().get(at..).is_some_and(|words| form.fits(words));
         if !at.is_multiple_of(ALIGNMENT) || !fits {
             let text = format!("there is no {:?} of this type in the region at this place", form.kind);
@@ -258,6 +261,11 @@ impl Block {
     /// This process, as locks have it.
     pub(super) fn owner(&self) -> Owner {
         self.region.owner()
+    }
+
+    /// Its place in the region.
+    pub(super) fn at(&self) -> usize {
+        self.at
     }
 
     pub(super) fn fields(&self) -> Fields<'_> {

@@ -44,6 +44,7 @@ mod handle;
 mod latch;
 mod mutex;
 mod names;
+pub mod ring;
 mod rwlock;
 mod semaphore;
 

@@ -43,6 +43,7 @@ mod pool;
 mod process_faults;
 mod processes;
 mod properties;
+mod rings;
 mod scheduling;
 mod scopes;
 mod segment;

@@ -36,6 +36,7 @@ use std::time::Instant;
 
 use crate::primitive::AtomicU32;
 
+mod linger;
 mod operation;
 mod original;
 mod permit;
@@ -52,6 +53,7 @@ mod waker;
 mod watched;
 pub mod word;
 
+pub use self::linger::linger;
 pub use self::operation::{complete, open};
 pub use self::original::{check_original, expect_original, is_original, remember_original};
 pub use self::permit::take_permit;

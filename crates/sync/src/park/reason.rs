@@ -58,6 +58,8 @@ pub enum WaitReason {
     SharedEvent,
     SharedLatch,
     SharedWord,
+    RingSend,
+    RingReceive,
     FileRead,
     FileWrite,
     FileSync,
@@ -121,6 +123,8 @@ impl WaitReason {
         Self::SharedEvent,
         Self::SharedLatch,
         Self::SharedWord,
+        Self::RingSend,
+        Self::RingReceive,
         Self::FileRead,
         Self::FileWrite,
         Self::FileSync,
@@ -167,6 +171,8 @@ impl WaitReason {
             | Self::SharedEvent
             | Self::SharedLatch
             | Self::SharedWord
+            | Self::RingSend
+            | Self::RingReceive
             | Self::FileRead
             | Self::FileWrite
             | Self::FileSync
@@ -260,6 +266,8 @@ impl WaitReason {
             Self::SharedEvent => "waiting for an event in shared memory",
             Self::SharedLatch => "waiting for a latch in shared memory",
             Self::SharedWord => "waiting for a word in shared memory",
+            Self::RingSend => "sending to a full ring in shared memory",
+            Self::RingReceive => "receiving from an empty ring in shared memory",
             Self::FileRead => "reading from a file",
             Self::FileWrite => "writing to a file",
             Self::FileSync => "waiting until a file is on the disk",

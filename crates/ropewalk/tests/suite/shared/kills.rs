@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::{guarded, until};
 
-use super::{All, PERMITS, is_alone, kill, lock, was_killed};
+use super::{All, Chance, PERMITS, is_alone, kill, lock, was_killed};
 
 const KILLS: usize = 1000;
 const WORKERS: usize = 3;
@@ -23,22 +23,10 @@ struct Work {
     seed: u64,
 }
 
-/// Numbers that look like chance (xorshift, Marsaglia).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
 /// Moves money between accounts, writes what all read, takes permits, sets and waits, for ever.
 fn work(work: Work) {
     let all = &work.all;
-    let mut chance = Chance(work.seed | 1);
+    let mut chance = Chance::new(work.seed);
     work.state[work.index].store(std::process::id(), Release);
     loop {
         match chance.below(5) {
@@ -84,7 +72,7 @@ fn start(all: &All, state: &Segment<AtomicU32>, index: usize, seed: u64) -> Join
 #[test]
 fn a_thousand_kills() {
     guarded(|| {
-        let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
+        let mut chance = Chance::new(0x9e37_79b9_7f4a_7c15);
         let (all, state) = (All::new(), Segment::<AtomicU32>::new(WORKERS).unwrap());
         let mut workers: Vec<_> =
             (0..WORKERS).map(|index| Some(start(&all, &state, index, chance.below(u64::MAX)))).collect();

@@ -44,6 +44,26 @@ impl All {
     }
 }
 
+/// Numbers that look like chance (xorshift, Marsaglia).
+pub(crate) struct Chance(u64);
+
+impl Chance {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
 /// Locks, whoever has died.
 fn lock<T: Plain>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|died| {
@@ -61,13 +81,13 @@ fn die() -> ! {
     }
 }
 
-fn kill(id: u32) {
+pub(crate) fn kill(id: u32) {
     let id = i32::try_from(id).ok().and_then(Pid::from_raw).unwrap();
     kill_process(id, Signal::KILL).unwrap();
 }
 
 /// Whether the process was killed; `false` if it returned.
-fn was_killed<T>(process: JoinHandle<T>) -> bool {
+pub(crate) fn was_killed<T>(process: JoinHandle<T>) -> bool {
     match process.join() {
         Ok(_) => false,
         Err(error) => {
@@ -78,6 +98,6 @@ fn was_killed<T>(process: JoinHandle<T>) -> bool {
 }
 
 /// This process alone has the region.
-fn is_alone(region: &Region) -> bool {
+pub(crate) fn is_alone(region: &Region) -> bool {
     region.processes() == [process::id()]
 }

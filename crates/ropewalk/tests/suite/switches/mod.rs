@@ -9,6 +9,7 @@ mod files;
 mod locks;
 mod packets;
 mod queues;
+mod rings;
 mod shared;
 mod sockets;
 mod tasks;
@@ -117,6 +118,7 @@ fn what_is_said_never_to_switch_does_not() {
             locks::LOCKS,
             shared::SHARED,
             queues::QUEUES,
+            rings::RINGS,
             channels::CHANNELS,
             channels::TOPICS,
             tasks::TASKS,
