@@ -65,6 +65,8 @@ pub enum WaitReason {
     FileLock,
     InputRead,
     OutputWrite,
+    ProcessSend,
+    ProcessReceive,
 }
 
 impl WaitReason {
@@ -125,6 +127,8 @@ impl WaitReason {
         Self::FileLock,
         Self::InputRead,
         Self::OutputWrite,
+        Self::ProcessSend,
+        Self::ProcessReceive,
     ];
 
     /// How many there are.
@@ -167,7 +171,9 @@ impl WaitReason {
             | Self::FileOpen
             | Self::FileLock
             | Self::InputRead
-            | Self::OutputWrite => true,
+            | Self::OutputWrite
+            | Self::ProcessSend
+            | Self::ProcessReceive => true,
             Self::Join
             | Self::ScopeEnd
             | Self::RuntimeEnd
@@ -258,6 +264,8 @@ impl WaitReason {
             Self::FileLock => "locking a file",
             Self::InputRead => "reading from standard input",
             Self::OutputWrite => "writing to standard output",
+            Self::ProcessSend => "sending to a full channel between processes",
+            Self::ProcessReceive => "receiving from an empty channel between processes",
         }
     }
 }

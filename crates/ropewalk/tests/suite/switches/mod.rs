@@ -7,6 +7,7 @@
 mod channels;
 mod files;
 mod locks;
+mod processes;
 mod shared;
 mod sockets;
 mod tasks;
@@ -114,6 +115,7 @@ fn what_is_said_never_to_switch_does_not() {
         for (name, prepare) in [
             locks::LOCKS,
             shared::SHARED,
+            processes::PROCESSES,
             channels::CHANNELS,
             channels::TOPICS,
             tasks::TASKS,
