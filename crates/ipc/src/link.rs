@@ -18,26 +18,19 @@
 //! never taken from one that was: [`Link::receive`].
 
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use ropewalk_sync::mutex::Mutex;
 use ropewalk_sync::park::{Interest, Wait, WaitReason};
 use ropewalk_sync::source::Source;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType, recvmsg, sendmsg, shutdown,
-    socketpair,
-};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 
-/// How many bytes go into one packet. Well below the smallest send buffer that a kernel gives a socket.
-const PACKET: usize = 32 * 1024;
+use crate::packet::{self, DESCRIPTORS, PACKET, not_a_message};
+
 /// How many go into the first one of a message.
 const FIRST_PACKET: usize = 4 * 1024;
-/// How many descriptors the kernel takes in one packet (`SCM_MAX_FD`).
-const DESCRIPTORS: usize = 253;
 /// The first bytes of each message.
 const MAGIC: [u8; 4] = *b"rope";
 const HEAD: usize = MAGIC.len() + 8 + 4;
@@ -164,14 +157,7 @@ impl Link {
     fn send_packet(&self, parts: &[IoSlice<'_>], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let wait = Wait::new(WaitReason::LinkSend).object(self).fallible();
         self.source.attempt(self.socket.as_fd(), Interest::Write, &wait, || {
-            let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
-            let mut ancillary = SendAncillaryBuffer::new(&mut room);
-            if !descriptors.is_empty() {
-                let pushed = ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-                debug_assert!(pushed, "the room is for {DESCRIPTORS} descriptors");
-            }
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            sendmsg(&self.socket, parts, &mut ancillary, flags).map(drop).map_err(io::Error::from)
+            packet::send(self.socket.as_fd(), parts, descriptors)
         })
     }
 
@@ -247,23 +233,7 @@ impl Link {
     ) -> io::Result<usize> {
         let wait = Wait::new(WaitReason::LinkReceive).object(self).fallible().until(deadline);
         self.source.attempt(self.socket.as_fd(), Interest::Read, &wait, || {
-            let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
-            let mut ancillary = RecvAncillaryBuffer::new(&mut room);
-            let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-            let received = recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)?;
-            for message in ancillary.drain() {
-                if let RecvAncillaryMessage::ScmRights(rights) = message {
-                    descriptors.extend(rights);
-                }
-            }
-            if received.flags.contains(ReturnFlags::CTRUNC) {
-                let text = "descriptors were sent that this process has no room for: raise `ulimit -n`";
-                return Err(io::Error::other(text));
-            }
-            if received.flags.contains(ReturnFlags::TRUNC) {
-                return Err(not_a_message("a packet is too long"));
-            }
-            Ok(received.bytes)
+            packet::receive(self.socket.as_fd(), buffer, descriptors)
         })
     }
 }
@@ -295,8 +265,4 @@ fn parse_head(packet: &[u8]) -> io::Result<(usize, usize)> {
         return Err(not_a_message("it says that it is larger than a message can be"));
     }
     Ok((length, descriptors))
-}
-
-fn not_a_message(why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("what came over the link is no message: {why}"))
 }

@@ -116,6 +116,11 @@ pub(crate) fn with_any_descriptor<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Whether what is decoded is a made-up value: [`with_any_descriptor`].
+pub(crate) fn is_made_up() -> bool {
+    INCOMING.with_borrow(|incoming| matches!(incoming, Some(Incoming::Any)))
+}
+
 /// A value as bytes, and the descriptors in it, duplicated.
 ///
 /// # Errors

@@ -112,8 +112,10 @@ impl Chance {
     }
 }
 
+type Ends<S, R> = (Sender<[u16], S>, Receiver<[u16], R>);
+
 /// Sends and receives, waiting or not, whatever comes of it.
-fn use_it<S: ring::Side, R: ring::Side>(ends: &mut (Sender<[u16], S>, Receiver<[u16], R>)) {
+fn use_it<S: ring::Side, R: ring::Side>(ends: &mut Ends<S, R>) {
     let (sender, receiver) = ends;
     for policy in [WaitPolicy::Sleep, WaitPolicy::Adaptive, WaitPolicy::Spin] {
         sender.set_wait_policy(policy);

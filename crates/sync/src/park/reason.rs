@@ -70,6 +70,8 @@ pub enum WaitReason {
     FifoOpen,
     QueueSend,
     QueueReceive,
+    ProcessSend,
+    ProcessReceive,
 }
 
 impl WaitReason {
@@ -135,6 +137,8 @@ impl WaitReason {
         Self::FifoOpen,
         Self::QueueSend,
         Self::QueueReceive,
+        Self::ProcessSend,
+        Self::ProcessReceive,
     ];
 
     /// How many there are.
@@ -182,7 +186,9 @@ impl WaitReason {
             | Self::OutputWrite
             | Self::FifoOpen
             | Self::QueueSend
-            | Self::QueueReceive => true,
+            | Self::QueueReceive
+            | Self::ProcessSend
+            | Self::ProcessReceive => true,
             Self::Join
             | Self::ScopeEnd
             | Self::RuntimeEnd
@@ -278,6 +284,8 @@ impl WaitReason {
             Self::FifoOpen => "waiting for the other end of a FIFO",
             Self::QueueSend => "sending to a full message queue",
             Self::QueueReceive => "receiving from an empty message queue",
+            Self::ProcessSend => "sending to a full channel between processes",
+            Self::ProcessReceive => "receiving from an empty channel between processes",
         }
     }
 }

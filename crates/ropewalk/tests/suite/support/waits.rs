@@ -22,7 +22,7 @@ use super::{LONG, Plan, Spot};
 pub(crate) type WaitForEver = fn(&Spot);
 
 /// Every one, with its name.
-pub(crate) const WAITS: [(&str, WaitForEver); 56] = [
+pub(crate) const WAITS: [(&str, WaitForEver); 58] = [
     ("sleep", sleep),
     ("sleep_until", sleep_until),
     ("join a coroutine", join_coroutine),
@@ -70,6 +70,8 @@ pub(crate) const WAITS: [(&str, WaitForEver); 56] = [
     ("wait for the end of a task among others", ended),
     ("accept at a Unix socket", accept_unix),
     ("read from a Unix socket", read_unix),
+    ("receive from another process", receive_from_process),
+    ("send to a full channel between processes", send_to_process),
     ("wait for a word in shared memory", shared_word),
     ("lock in shared memory", shared_lock),
     ("lock for reading in shared memory", shared_read),
@@ -433,6 +435,19 @@ fn ended(spot: &Spot) {
         recv(ended) -> _ => {}
         recv(never) -> _ => {}
     }
+}
+
+fn receive_from_process(spot: &Spot) {
+    let (_sender, receiver) = ipc::channel::<u8>(4096).unwrap();
+    spot.mark();
+    let _ = receiver.recv();
+}
+
+fn send_to_process(spot: &Spot) {
+    let (sender, _receiver) = ipc::channel(4096).unwrap();
+    while sender.try_send(1).is_ok() {}
+    spot.mark();
+    let _ = sender.send(2);
 }
 
 fn accept_unix(spot: &Spot) {

@@ -8,6 +8,7 @@ mod channels;
 mod files;
 mod locks;
 mod packets;
+mod processes;
 mod queues;
 mod rings;
 mod shared;
@@ -119,6 +120,7 @@ fn what_is_said_never_to_switch_does_not() {
             shared::SHARED,
             queues::QUEUES,
             rings::RINGS,
+            processes::PROCESSES,
             channels::CHANNELS,
             channels::TOPICS,
             tasks::TASKS,

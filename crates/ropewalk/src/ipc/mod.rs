@@ -1,4 +1,5 @@
-//! What processes share: memory, and the locks and rings in it; and the kernel's message queues.
+//! What goes between processes: memory that they share, the locks and rings in it, and channels, also [over a
+//! connection](remote); and the kernel's message queues.
 //!
 //! A process has memory of its own; what it is given in its argument is a copy. A [`Segment`] is not copied: all
 //! processes that have it see the same words.
@@ -102,6 +103,47 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Channels
+//! [`channel`] has the verbs of the channels between tasks, for values that serde can send. Its ends travel, too, and any number
+//! of processes may have them.
+//!
+//! ```
+//! use ropewalk::ipc::{self, Receiver, Sender};
+//! use ropewalk::process;
+//!
+//! let work = |(jobs, results): (Receiver<u64>, Sender<u64>)| {
+//!     for job in jobs {
+//!         results.send(job.unwrap() * 2).unwrap();
+//!     }
+//! };
+//! let (jobs, line) = ipc::channel::<u64>(64 * 1024)?;
+//! let (results, done) = ipc::channel::<u64>(64 * 1024)?;
+//! let workers = [(); 2].map(|()| process::spawn(work, (line.clone(), results.clone())));
+//! drop((line, results)); // so that the end is seen when the workers are gone
+//! (1..=10).try_for_each(|job| jobs.send(job))?;
+//! drop(jobs);
+//! assert_eq!(done.iter().sum::<std::io::Result<u64>>()?, 110);
+//! for worker in workers {
+//!     worker?.join()?;
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! What they promise - of order, room, death, cancellation - says the table below; what differs over a connection, [`remote`].
+//!
+//! | | |
+//! |---|---|
+//! | order | messages come out in the order in which their sends took effect |
+//! | room | a bound in bytes: [`channel`] |
+//! | a message is whole | it is received as a whole or not at all, however its sender ended |
+//! | a process that dies (`kill -9`) | what it had sent is received; what it had received is lost with it; all others go on |
+//! | the end | when the last sender of all processes is gone, dropped or dead, receivers get what is there and then [`RecvError::Disconnected`]; when the last receiver is gone, senders get [`SendError::Disconnected`], and what was on its way is lost |
+//! | cancelled in a wait | the message of a send does not arrive; a receive takes none. The channel is as it was |
+//! | descriptors | travel in messages, 252 at most in one; so do channels, segments and locks |
+//! | length | 1 GiB at most; what is longer than 32 KiB travels as memory |
+//! | type | travels with an end, and is compared when that arrives |
+//! | waiting | any task. Waiters are not served in their order; the ends are no operations of `select!` |
+//!
 //! # Message queues
 //! [`MessageQueue`] is POSIX's: messages with priorities that the kernel keeps under a name, until somebody takes them.
 //!
@@ -127,6 +169,12 @@
 //!
 //! `docs/ipc.md` in the repository has every way to talk between processes in a table, with what it survives.
 
+pub mod remote;
+
+pub use ropewalk_ipc::channel::{
+    IntoIter, Iter, Receiver, RecvError, RecvTimeoutError, SendError, SendTimeoutError, Sender, TryIter,
+    TryRecvError, TrySendError, channel,
+};
 pub use ropewalk_ipc::queue::{MessageQueue, MessageQueueAttributes, MessageQueueOptions, UnlinkOnDrop};
 pub use ropewalk_ipc::segment::{Segment, Word};
 pub use ropewalk_ipc::shared::{
