@@ -29,6 +29,7 @@ mod once;
 mod rwlock;
 mod select;
 mod semaphore;
+mod slots;
 mod source;
 mod wait_list;
 mod word;
