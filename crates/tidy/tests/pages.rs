@@ -184,6 +184,7 @@ fn links_lead_somewhere() {
         "docs/soundness.md",
         "docs/memory-model.md",
         "docs/ipc.md",
+        "docs/first-steps.md",
         "docs/coming-from-std.md",
         "docs/coming-from-tokio.md",
         "docs/coming-from-go.md",
@@ -261,4 +262,11 @@ fn the_frames_of_both_pages_are_the_same() {
     english.spans.clear();
     chinese.spans.clear();
     assert_none(&english.differences(&chinese));
+}
+
+#[test]
+fn the_first_program_is_the_example() {
+    let page = read("docs/first-steps.md");
+    let program = page.split_once("```rust,no_run\n").and_then(|(_, rest)| rest.split_once("```\n"));
+    assert_eq!(program.expect("the page shows a program").0, read("crates/ropewalk/examples/calculator.rs"));
 }
