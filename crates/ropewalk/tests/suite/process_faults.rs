@@ -250,7 +250,13 @@ fn in_a_program_of_its_own(test: &str, change: impl FnOnce(&mut Command)) -> std
     command.args([test, "--exact", "--nocapture", "--test-threads=2"]).env("ROPEWALK_TEST_CASE", "inside");
     command.current_dir("/");
     change(&mut command);
-    let output = command.output().unwrap();
+    let output = loop {
+        match command.output() {
+            // A program that another test starts has the file open, as it was for writing, until it is executed.
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            output => break output.unwrap(),
+        }
+    };
     assert!(output.status.success(), "{output:#?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("running 1 test"), "{output:#?}");
     output

@@ -64,6 +64,10 @@ pub(super) const FILES: &[(&str, Prepare)] = &[
         let entry = entry();
         Box::new(move || drop(entry.path()))
     }),
+    ("io::pipe", || Box::new(|| drop(ropewalk::io::pipe().unwrap()))),
+    ("io::stderr", || Box::new(|| ignore(ropewalk::io::stderr()))),
+    ("io::stdin", || Box::new(|| ignore(ropewalk::io::stdin()))),
+    ("io::stdout", || Box::new(|| ignore(ropewalk::io::stdout()))),
     ("io::PipeReader::try_clone", || {
         let (reader, _) = ropewalk::io::pipe().unwrap();
         Box::new(move || drop(reader.try_clone().unwrap()))
