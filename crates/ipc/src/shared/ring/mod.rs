@@ -31,7 +31,7 @@
 //! 1. The word of a slot says whose turn it is: [`ropewalk_sync::slots`] has the protocol, and its proof.
 //! 2. Whoever changes it rings the bell of those that may wait for that, afterwards; a bell that nobody listens to is one load.
 //! 3. Slots begin at lines of the cache, and messages in them at a multiple of their alignment, with room for `max_len` values
-//!    before the next slot ([`shape`]). Capacity, length and alignment are this process's own figures, never read from the
+//!    before the next slot (`shape.rs`). Capacity, length and alignment are this process's own figures, never read from the
 //!    memory again.
 
 mod end;

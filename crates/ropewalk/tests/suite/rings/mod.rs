@@ -45,12 +45,12 @@ fn echo((plan, policy, mut receiver, mut sender): (u8, u8, Receiver<Block, One>,
 #[test]
 fn what_is_sent_comes_back_in_order_whoever_waits_and_how() {
     on_every_pair(|plan| {
-        for (place, policy) in POLICIES.into_iter().enumerate() {
+        for (number, policy) in (0..).zip(POLICIES) {
             let (mut there, theirs) = ring::spsc::<Block>(4).unwrap();
             let (ours, mut back) = ring::spsc::<Block>(4).unwrap();
             there.set_wait_policy(policy);
             back.set_wait_policy(policy);
-            let argument = (u8::from(plan == Plan::Thread), place as u8, theirs, ours);
+            let argument = (u8::from(plan == Plan::Thread), number, theirs, ours);
             let other = process::spawn(echo, argument).unwrap();
             for n in 0..50 {
                 there.send(&block(n)).unwrap();
