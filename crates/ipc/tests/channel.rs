@@ -69,6 +69,7 @@ fn a_packet_that_is_no_message_is_told_and_the_next_one_comes() {
         (head(1 << 29), None, "the rest of it is missing"),
         (head(8), null(), "no shared memory"),
         (head(9), segment(1), "not as long as it says"),
+        (head(7), segment(1), "not as long as it says"),
         // Whole, but no text; a text, and more.
         (with(head(2), b"\x01\xff"), None, "not what was expected"),
         (with(head(3), b"\x01a\0"), None, "left over"),
