@@ -45,6 +45,16 @@ impl<T: AsFd> Waitable<T> {
     ) -> io::Result<R> {
         self.source.attempt(self.as_fd(), interest, wait, operation)
     }
+
+    /// As [`Source::attempt_read`].
+    pub(crate) fn attempt_read(
+        &self,
+        wait: &Wait,
+        room: usize,
+        read: impl FnMut() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.source.attempt_read(self.as_fd(), wait, room, read)
+    }
 }
 
 impl Waitable {

@@ -6,6 +6,13 @@
 //! looked at under the lock of the list that the driver takes to wake ([`Readiness`], SYNC: readiness.tick). Nobody
 //! consumes an edge: all who wait in that direction wake and try again.
 //!
+//! # A read that was not filled
+//! A read of a TCP stream that returns fewer bytes than it had room for has left nothing behind (epoll(7), question 9). So
+//! the next one would find nothing, unless an edge has come since: [`Source::attempt_read`] waits for that at once, and saves
+//! the system call. What had come before the read and was left there all the same is the end of the stream, an error, or
+//! what lies behind a mark of urgent data. Of each the driver has reported a bit with the edge that announced it
+//! ([`Watched::note_end`]), and from then on every read is tried. Of what comes after the read the edge is yet to be counted.
+//!
 //! # Who cannot wait
 //! A future that is polled must not wait where it is. It leaves a waker in the same list, under the same lock and after the
 //! same look at the count ([`Source::poll_ready`]), and returns. Each such future has a [`Place`] of its own, so several
@@ -15,7 +22,7 @@ use std::fmt;
 use std::io;
 use std::mem;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -32,6 +39,18 @@ pub struct Readiness {
     ticks: [AtomicU32; 2],
     waiters: [WaitList<Wakers>; 2],
     registration: Registration,
+    /// A read has left nothing behind, with so many edges counted before it: that number, plus 1. 0: none has.
+    drained: AtomicU64,
+    /// How much a read returns says nothing of what is left.
+    ends: AtomicBool,
+}
+
+impl Readiness {
+    /// Whether a read would find nothing, if the count was `seen` just now.
+    fn is_drained(&self, seen: u32) -> bool {
+        // SYNC: readiness.tick. `ends` was set before the edge was counted.
+        self.drained.load(Relaxed) == u64::from(seen) + 1 && !self.ends.load(Relaxed)
+    }
 }
 
 fn index(interest: Interest) -> usize {
@@ -50,6 +69,10 @@ impl Watched for Readiness {
         let wakers = mem::take(&mut *guard);
         list.notify_all_after(guard);
         wakers.wake();
+    }
+
+    fn note_end(&self) {
+        self.ends.store(true, Relaxed);
     }
 
     fn registration(&self) -> &Registration {
@@ -138,6 +161,11 @@ impl fmt::Debug for Place {
 #[derive(Debug, Default)]
 pub struct Source(OnceLock<Arc<Readiness>>);
 
+/// Whether the same call may have a result the next time.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
 impl Source {
     /// What the driver shares.
     pub fn readiness(&self) -> &Arc<Readiness> {
@@ -188,6 +216,61 @@ impl Source {
             if let Err(interrupt) = self.wait(fd, interest, seen, wait)? {
                 return Err(interrupt.deliver().into());
             }
+        }
+    }
+
+    /// As [`attempt`](Self::attempt), of reads of a stream of bytes that return less than `room` only if nothing is left: who
+    /// has made such a read need not try the next one before he waits.
+    ///
+    /// # Errors
+    /// As [`attempt`](Self::attempt).
+    ///
+    /// # Waits
+    /// As long as there is nothing to read.
+    ///
+    /// # Cancellation
+    /// As [`attempt`](Self::attempt).
+    pub fn attempt_read(
+        &self,
+        fd: BorrowedFd<'_>,
+        wait: &Wait,
+        room: usize,
+        mut read: impl FnMut() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        park::spend();
+        loop {
+            let seen = self.tick(Interest::Read);
+            let drained =
+                self.0.get().is_some_and(|readiness| readiness.is_drained(seen)) && park::is_coroutine();
+            if !drained {
+                match read() {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Ok(length) => {
+                        if length > 0 && length < room {
+                            self.note_drained(seen);
+                        }
+                        return Ok(length);
+                    }
+                    error => return error,
+                }
+            }
+            if let Err(interrupt) = self.wait(fd, Interest::Read, seen, wait)? {
+                if drained {
+                    // What has come, and was not yet reported, wins over the interruption.
+                    match read() {
+                        Err(error) if is_passing(&error) => {}
+                        result => return result,
+                    }
+                }
+                return Err(interrupt.deliver().into());
+            }
+        }
+    }
+
+    fn note_drained(&self, seen: u32) {
+        if let Some(readiness) = self.0.get() {
+            readiness.drained.store(u64::from(seen) + 1, Relaxed);
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Ready {
     pub read: bool,
     /// A write would not block.
     pub write: bool,
+    /// The end of what comes, an error, or urgent data is there, perhaps behind other data; or it is not known.
+    pub end: bool,
 }
 
 impl Ready {
@@ -27,6 +29,7 @@ impl Ready {
         Self {
             read: bits.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::PRI | both),
             write: bits.intersects(EventFlags::OUT | both),
+            end: bits.intersects(EventFlags::RDHUP | EventFlags::PRI | both),
         }
     }
 }
@@ -49,7 +52,7 @@ impl Epoll {
     /// # Errors
     /// `EPERM` for what cannot be polled (a regular file), `ENOSPC` over `fs.epoll.max_user_watches`, `EEXIST`.
     pub fn add(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::PRI | EventFlags::ET;
         Ok(epoll::add(&self.0, fd, EventData::new_u64(token), flags)?)
     }
 

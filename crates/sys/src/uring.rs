@@ -215,7 +215,9 @@ impl Ring {
             let goes_on = cqueue::more(completion.flags()) || result < 0;
             // An error of the poll itself (the descriptor cannot be polled) wakes both ways: the operation will tell.
             let bits = u32::try_from(result).unwrap_or(libc::POLLERR as u32);
-            each(Report::Ready { token, ready: Ready::from_poll_bits(bits), goes_on });
+            // The bits may be those that the waker had at hand, which are no look at the socket: of urgent data they say nothing.
+            let ready = Ready { end: true, ..Ready::from_poll_bits(bits) };
+            each(Report::Ready { token, ready, goes_on });
         }
         Ok(())
     }

@@ -142,7 +142,7 @@ impl TcpStream {
         })?;
         // Everything else asks for non-blocking by the call; the descriptor behaves as any other if it is handed on.
         rustix::io::ioctl_fionbio(&socket, false)?;
-        Ok(Self { stream: Socket::exclusive(socket) })
+        Ok(Self { stream: Socket::tcp_stream(socket) })
     }
 
     /// The address of the other end.
@@ -400,7 +400,7 @@ impl TcpListener {
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (fd, address) = self.socket.accept()?;
         let address = address.ok_or(io::ErrorKind::ConnectionAborted)?.try_into()?;
-        Ok((TcpStream { stream: Socket::exclusive(fd.into()) }, address))
+        Ok((TcpStream { stream: Socket::tcp_stream(fd.into()) }, address))
     }
 
     /// The connections as they come; never ends.

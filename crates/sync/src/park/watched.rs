@@ -56,6 +56,10 @@ pub trait Watched: Send + Sync {
     /// The descriptor became ready in this direction.
     fn signal(&self, interest: Interest);
 
+    /// The end of what comes, an error, or urgent data may be there, behind other data. Before the
+    /// [`signal`](Self::signal) of the same event.
+    fn note_end(&self);
+
     /// Where it is watched.
     fn registration(&self) -> &Registration;
 }

@@ -126,6 +126,9 @@ pub(super) struct Socket {
     exclusive: AtomicBool,
     /// Whether an operation that would wait is an error instead.
     nonblocking: AtomicBool,
+    /// A TCP stream: a read that is not filled has left nothing. (Of a Unix stream it may end before descriptors, too; what
+    /// comes from elsewhere may be anything.)
+    drains: bool,
 }
 
 impl Socket {
@@ -142,7 +145,13 @@ impl Socket {
             kept_limit: Limit::default(),
             exclusive: AtomicBool::new(exclusive),
             nonblocking: AtomicBool::new(false),
+            drains: false,
         }
+    }
+
+    /// This one is a TCP stream, made here.
+    pub(super) fn tcp_stream(fd: Waitable) -> Self {
+        Self { drains: true, ..Self::new(fd, true) }
     }
 
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -157,7 +166,7 @@ impl Socket {
     pub(super) fn try_clone(&self) -> io::Result<Self> {
         let fd = self.fd.try_clone()?;
         self.exclusive.store(false, Relaxed);
-        let clone = Self::new(fd, false);
+        let clone = Self { drains: self.drains, ..Self::new(fd, false) };
         clone.read_limit.0.store(self.read_limit.0.load(Relaxed), Relaxed);
         clone.write_limit.0.store(self.write_limit.0.load(Relaxed), Relaxed);
         clone.nonblocking.store(self.nonblocking.load(Relaxed), Relaxed);
@@ -263,10 +272,13 @@ impl Socket {
             interruptible::recv(word, self.fd.as_fd(), buffer, flags.bits())
         });
         received.unwrap_or_else(|| {
-            self.attempt(Interest::Read, || {
-                let (length, _) = recv(&self.fd, &mut *buffer, flags | RecvFlags::DONTWAIT)?;
-                Ok(length)
-            })
+            let room = buffer.len();
+            let receive = || Ok(recv(&self.fd, &mut *buffer, flags | RecvFlags::DONTWAIT)?.0);
+            if self.drains && flags.is_empty() && !self.nonblocking.load(Relaxed) {
+                let wait = self.read_limit.wait(WaitReason::SocketRead);
+                return self.fd.attempt_read(&wait, room, receive);
+            }
+            self.attempt(Interest::Read, receive)
         })
     }
 

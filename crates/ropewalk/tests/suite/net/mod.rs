@@ -3,6 +3,7 @@
 mod basics;
 mod cancel;
 mod descriptors;
+mod drained;
 mod halves;
 mod hand_over;
 mod limits;

@@ -53,6 +53,9 @@ impl Worker {
         match event {
             Event::Ready(token, ready) => {
                 if let Some(source) = self.sources.borrow().get(token) {
+                    if ready.end {
+                        source.note_end();
+                    }
                     if ready.read {
                         source.signal(Interest::Read);
                     }
