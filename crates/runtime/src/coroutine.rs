@@ -83,9 +83,9 @@ impl Builder {
         let (shared, birth) = self.birth()?;
         let slot_size = stack::slot_size(self.stack_size);
         // SAFETY: `F` and `T` are 'static and Send.
-        let (task, handle) = unsafe { create_unchecked(birth, slot_size, Location::caller(), f) };
+        let (task, handle) = unsafe { create_unchecked(shared, birth, slot_size, Location::caller(), f) };
         self.introduce(&task);
-        submit(&shared, task);
+        submit(task);
         Ok(handle)
     }
 
@@ -106,10 +106,10 @@ impl Builder {
     {
         // Before the runtime counts it: nobody would tell that it has ended.
         assert!(with_worker(|worker| worker.is_some()), "spawn_local was called outside of a coroutine");
-        let (_, birth) = self.birth()?;
+        let (shared, birth) = self.birth()?;
         let slot_size = stack::slot_size(self.stack_size);
         // SAFETY: `F` and `T` are 'static, and it is started on this very thread, here, where it then stays.
-        let (task, handle) = unsafe { create_unchecked(birth, slot_size, Location::caller(), f) };
+        let (task, handle) = unsafe { create_unchecked(shared, birth, slot_size, Location::caller(), f) };
         self.introduce(&task);
         with_worker(|worker| worker.expect("a coroutine runs on a worker").push_local(task));
         Ok(handle)
@@ -132,9 +132,9 @@ impl Builder {
         let birth = Birth { name: self.name.clone(), owner: Some(owner), slot: 0, counted };
         let slot_size = stack::slot_size(self.stack_size);
         // SAFETY: `F` and `T` are 'static and Send.
-        let (task, handle) = unsafe { create_unchecked(birth, slot_size, Location::caller(), f) };
+        let (task, handle) = unsafe { create_unchecked(shared, birth, slot_size, Location::caller(), f) };
         self.introduce(&task);
-        Ok(Unstarted::new(handle, Box::new(Created { shared, task, counted })))
+        Ok(Unstarted::new(handle, Box::new(Created { task, counted })))
     }
 
     fn runtime() -> io::Result<Arc<Shared>> {
@@ -147,7 +147,8 @@ impl Builder {
 
     fn birth(&self) -> io::Result<(Arc<Shared>, Birth)> {
         let shared = Self::runtime()?;
-        Ok((shared.clone(), spawn::birth(self.name.clone(), shared, !self.daemon)))
+        let birth = spawn::birth(self.name.clone(), shared.clone(), !self.daemon);
+        Ok((shared, birth))
     }
 
     fn introduce(&self, task: &Ready) {
@@ -168,14 +169,14 @@ where
     let shared = current_or_global()?;
     let birth = spawn::birth(Some(name.into()), shared.clone(), false);
     // SAFETY: `F` is 'static and Send.
-    let (task, handle) = unsafe { create_unchecked(birth, stack::slot_size(None), Location::caller(), f) };
-    submit(&shared, task);
+    let (task, handle) =
+        unsafe { create_unchecked(shared, birth, stack::slot_size(None), Location::caller(), f) };
+    submit(task);
     Ok(handle)
 }
 
 /// A coroutine that was created and not started.
 struct Created {
-    shared: Arc<Shared>,
     task: Ready,
     counted: bool,
 }
@@ -184,7 +185,7 @@ impl Created {
     /// From now on the runtime waits for it.
     fn count(&self) {
         if self.counted {
-            self.shared.began();
+            self.task.core().shared().began();
         }
     }
 }
@@ -192,7 +193,7 @@ impl Created {
 impl Launch for Created {
     fn start(self: Box<Self>) -> io::Result<()> {
         self.count();
-        submit(&self.shared, self.task);
+        submit(self.task);
         Ok(())
     }
 
@@ -204,14 +205,16 @@ impl Launch for Created {
 }
 
 /// Gives a new coroutine to a worker of its runtime.
-pub(crate) fn submit(shared: &Arc<Shared>, task: Ready) {
-    with_worker(|worker| {
-        let worker = worker.filter(|worker| Arc::ptr_eq(&worker.shared, shared));
-        match (worker, shared.place(worker.map(|worker| &worker.remote))) {
-            (Some(worker), _) if shared.is_closing() => worker.push_local(task),
-            (Some(worker), None) => worker.push_fresh(task),
-            (_, Some(remote)) => shared.submit(remote, task),
-            (None, None) => unreachable!("only a worker can be the place itself"),
+pub(crate) fn submit(task: Ready) {
+    with_worker(|worker| match worker.filter(|worker| Arc::ptr_eq(&worker.shared, task.core().shared())) {
+        Some(worker) if worker.shared.is_closing() => worker.push_local(task),
+        Some(worker) => match worker.shared.place_beside(&worker.remote) {
+            None => worker.push_fresh(task),
+            Some(remote) => Shared::submit(remote, task),
+        },
+        None => {
+            let shared = task.core().shared().clone();
+            Shared::submit(shared.place_anywhere(), task);
         }
     });
 }

@@ -136,9 +136,9 @@ impl Builder {
         let workers = self.worker_count()?;
         let mut remotes = Vec::with_capacity(workers);
         let mut queues = Vec::with_capacity(workers);
-        for _ in 0..workers {
+        for place in 0..u32::try_from(workers).map_err(io::Error::other)? {
             let queue = crossbeam_deque::Worker::new_fifo();
-            remotes.push(Arc::new(Remote::new(queue.stealer())?));
+            remotes.push(Arc::new(Remote::new(place, queue.stealer())?));
             queues.push(queue);
         }
         if self.detector.unwrap_or_else(detector::is_asked_for) {
@@ -252,7 +252,8 @@ impl Runtime {
             result
         };
         // SAFETY: it runs on this thread, and ends before `run_until_closed` returns.
-        let (first, handle) = unsafe { create_unchecked(birth, slot_size, Location::caller(), body) };
+        let (first, handle) =
+            unsafe { create_unchecked(shared.clone(), birth, slot_size, Location::caller(), body) };
         worker.push_local(first);
         if handle.is_finished() {
             // There was no memory for its stack, so it will not close the runtime.

@@ -15,6 +15,7 @@ use ropewalk_sync::park::{self, Home, Interest, Operation, Park, Unparker, Waite
 use super::pool;
 use crate::scheduler::core::{Command, Core, Ready, Runnable};
 use crate::scheduler::remote::Message;
+use crate::scheduler::shared::Shared;
 use crate::scheduler::worker::with_worker;
 use crate::task::cell::{Cell, IntoPark, Joinable, Plan};
 use crate::task::join::JoinHandle;
@@ -87,12 +88,15 @@ unsafe impl<F: FnOnce() -> T, T> Park for Cell<Core, F, T> {
     }
 
     fn resume(self: Arc<Self>) {
-        let home = self.plan.home().expect("who sleeps has started").clone();
+        let home = self.plan.waiter().home();
         let task = self.into_ready();
         with_worker(|worker| match worker {
-            Some(worker) if worker.remote.number() == home.number() => worker.push_ready(task),
-            // A worker that has ended has leaked its coroutines: they never run again.
-            _ => drop(home.post(Message::Woken(task))),
+            Some(worker) if worker.remote.number() == home => worker.push_ready(task),
+            _ => {
+                let home = task.core().home().expect("who sleeps has started").clone();
+                // A worker that has ended has leaked its coroutines: they never run again.
+                drop(home.post(Message::Woken(task)));
+            }
         });
     }
 
@@ -176,6 +180,7 @@ impl<F: FnOnce() -> T, T> IntoPark for Cell<Core, F, T> {
 /// # Safety
 /// What `F` and `T` borrow must live until the task is done; both may be dropped only on a thread that may have them.
 pub(crate) unsafe fn create_unchecked<F, T>(
+    shared: Arc<Shared>,
     birth: Birth,
     slot_size: usize,
     spawned_at: &'static Location<'static>,
@@ -184,7 +189,7 @@ pub(crate) unsafe fn create_unchecked<F, T>(
 where
     F: FnOnce() -> T,
 {
-    let task = Arc::new(Cell::new(Header::new(birth, spawned_at), Core::new(slot_size), f));
+    let task = Arc::new(Cell::new(Header::new(birth, spawned_at), Core::new(shared, slot_size), f));
     let ready = task.clone().into_ready();
     let task: Arc<dyn Joinable<T> + '_> = task;
     // SAFETY: only the lifetime changes; the handle is the caller's, who keeps it within what `T` borrows.

@@ -7,14 +7,15 @@
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::io;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use corosensei::{Coroutine, Yielder};
 use ropewalk_sync::clock::NEVER;
 use ropewalk_sync::park::{Park, Waiter};
 
 use super::remote::Remote;
+use super::shared::Shared;
 use crate::hooks::Saved;
 use crate::stack::overflow::Running;
 use crate::stack::{FRAME, Stack};
@@ -64,10 +65,13 @@ pub(crate) struct Core {
     pub(crate) slot_size: usize,
     /// Null before the start and after the end.
     frame: Cell<*const Frame>,
-    /// The worker that it belongs to once it has started.
-    home: OnceLock<Arc<Remote>>,
-    claimed: AtomicBool,
+    /// The runtime, one of whose workers starts it.
+    shared: Arc<Shared>,
+    /// Which of them has claimed it: then it belongs to that one. [`NOBODY`] before.
+    home: AtomicU32,
 }
+
+const NOBODY: u32 = u32::MAX;
 
 // SAFETY: the frame is touched by one thread only, the claiming worker's (rule 2); the rest is Sync by itself.
 unsafe impl Sync for Core {}
@@ -76,34 +80,39 @@ unsafe impl Sync for Core {}
 unsafe impl Send for Core {}
 
 impl Core {
-    pub(crate) fn new(slot_size: usize) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, slot_size: usize) -> Self {
         Self {
             waiter: Waiter::new(true),
             slot_size,
-            claimed: AtomicBool::new(false),
-            home: OnceLock::new(),
+            shared,
+            home: AtomicU32::new(NOBODY),
             frame: Cell::new(ptr::null()),
         }
     }
 
-    /// Claims the right to start it. `false`: somebody else has.
-    pub(crate) fn claim(&self) -> bool {
+    /// A worker of its runtime claims the right to start it. `false`: somebody else has.
+    pub(crate) fn claim(&self, worker: &Remote) -> bool {
         // The closure was published to the claimer by the queue that it came through.
-        !self.claimed.swap(true, Relaxed)
+        let claimed = self.home.compare_exchange(NOBODY, worker.place(), Relaxed, Relaxed).is_ok();
+        if claimed {
+            self.waiter.set_home(worker.number());
+        }
+        claimed
     }
 
     /// Whether somebody has claimed it: then it belongs to that worker.
     pub(crate) fn is_claimed(&self) -> bool {
-        self.claimed.load(Relaxed)
+        self.home.load(Relaxed) != NOBODY
     }
 
-    pub(crate) fn set_home(&self, home: Arc<Remote>) {
-        self.waiter.set_home(home.number());
-        let _ = self.home.set(home);
+    /// The runtime that it belongs to.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
+    /// The worker that it belongs to, once it was claimed.
     pub(crate) fn home(&self) -> Option<&Arc<Remote>> {
-        self.home.get()
+        self.shared.remotes.get(self.home.load(Relaxed) as usize)
     }
 
     /// The worker has claimed it, and `coroutine` is to run it: puts the frame into the stack's top.

@@ -66,14 +66,51 @@ impl Pulse {
     }
 }
 
+/// A number that mostly one thread changes, without an exchange, and now and then others. Each of the two parts may be
+/// below zero; their sum is not, but for the moment between two changes.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    own: AtomicUsize,
+    others: AtomicUsize,
+}
+
+impl Load {
+    /// The worker: one more.
+    pub(super) fn add(&self) {
+        self.own.store(self.own.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// The worker: one less.
+    pub(super) fn sub(&self) {
+        self.own.store(self.own.load(Relaxed).wrapping_sub(1), Relaxed);
+    }
+
+    /// Somebody else: one more.
+    pub(super) fn add_elsewhere(&self) {
+        self.others.fetch_add(1, Relaxed);
+    }
+
+    /// Somebody else: one less.
+    pub(super) fn sub_elsewhere(&self) {
+        self.others.fetch_sub(1, Relaxed);
+    }
+
+    pub(super) fn get(&self) -> usize {
+        let sum = self.own.load(Relaxed).wrapping_add(self.others.load(Relaxed));
+        // Between two changes: none.
+        if sum.cast_signed() < 0 { 0 } else { sum }
+    }
+}
+
 /// A worker, as others see it.
 pub(crate) struct Remote {
     number: u32,
+    place: u32,
     pub(crate) mailbox: Mailbox<Message>,
     waker: EventFd,
     pub(crate) stealer: Stealer<Ready>,
     /// Coroutines that it has started, and entries in its queue of unstarted ones: what placement goes by.
-    pub(crate) load: AtomicUsize,
+    pub(crate) load: Load,
     pub(crate) pulse: CachePadded<Pulse>,
     /// The coroutines that it has started and that have not ended.
     pub(crate) live: Live,
@@ -85,14 +122,16 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    pub(crate) fn new(stealer: Stealer<Ready>) -> io::Result<Self> {
+    /// The worker at this place of its runtime.
+    pub(crate) fn new(place: u32, stealer: Stealer<Ready>) -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         Ok(Self {
             number: NEXT.fetch_add(1, Relaxed),
+            place,
             mailbox: Mailbox::new(),
             waker: EventFd::new()?,
             stealer,
-            load: AtomicUsize::new(0),
+            load: Load::default(),
             pulse: CachePadded::default(),
             live: Live::default(),
             thread: OnceLock::new(),
@@ -104,6 +143,11 @@ impl Remote {
     /// Unique in the process, from 1.
     pub(crate) fn number(&self) -> u32 {
         self.number
+    }
+
+    /// Which worker of its runtime it is.
+    pub(crate) fn place(&self) -> u32 {
+        self.place
     }
 
     pub(crate) fn waker(&self) -> &EventFd {

@@ -37,7 +37,7 @@ use crate::stack::FRAME;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Schedule {
-    /// First come, first served; every fourth turn belongs to a coroutine that has not started.
+    /// First come, first served: those that have started for some turns, then those that have not.
     #[default]
     Fair,
     /// Any of them, drawn by a generator with this seed: the same seed gives the same order, as long as nothing from

@@ -22,6 +22,12 @@ use crate::task::{Failure, Owner};
 /// where the spawner runs (warm, without a wake-up) is worth more than evenness.
 const UNEVENNESS: usize = 8;
 
+/// One task, in `Shared::counted`.
+const COUNTED: usize = 2;
+/// Somebody waits for `Shared::counted` to count none: whoever is the last tells him. In the same word as the number, so
+/// that the one who comes second of the two sees the other.
+const AWAITED: usize = 1;
+
 /// One runtime.
 pub(crate) struct Shared {
     pub(crate) remotes: Box<[Arc<Remote>]>,
@@ -32,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) hooks: Hooks,
     /// How much is under way outside of the worker that may make a coroutine run; counted only where time is virtual.
     outside: AtomicUsize,
-    /// Tasks that the runtime waits for.
+    /// Twice the number of tasks that the runtime waits for; and [`AWAITED`].
     counted: AtomicUsize,
     /// Who waits for `counted` to become zero.
     ended: WaitList<()>,
@@ -67,7 +73,7 @@ impl Shared {
         loop {
             let guard = self.ended.lock();
             // SYNC: shared.counted. What the tasks did is visible to who waited for them.
-            if self.counted.load(Acquire) == 0 {
+            if self.counted.fetch_or(AWAITED, Acquire) < COUNTED {
                 return;
             }
             let wait = Wait::new(WaitReason::RuntimeEnd).object(self).uncancellable();
@@ -95,18 +101,28 @@ impl Shared {
 
     /// The worker for a new coroutine that `here` spawns: the less loaded of `here` and another one (the power of two
     /// choices: M. Mitzenmacher, 2001). `None` means `here`.
-    pub(crate) fn place(&self, here: Option<&Arc<Remote>>) -> Option<&Arc<Remote>> {
-        let other = &self.remotes[fastrand::usize(..self.remotes.len())];
-        let Some(here) = here else {
-            let second = &self.remotes[fastrand::usize(..self.remotes.len())];
-            return Some(if load(second) < load(other) { second } else { other });
-        };
-        (load(other) + UNEVENNESS < load(here)).then_some(other)
+    pub(crate) fn place_beside(&self, here: &Remote) -> Option<&Remote> {
+        let load = here.load.get();
+        if load <= UNEVENNESS {
+            return None;
+        }
+        let other = self.any();
+        (other.load.get() + UNEVENNESS < load).then_some(other)
+    }
+
+    /// The worker for a new coroutine that no worker spawns: the less loaded of two.
+    pub(crate) fn place_anywhere(&self) -> &Remote {
+        let (first, second) = (self.any(), self.any());
+        if second.load.get() < first.load.get() { second } else { first }
+    }
+
+    fn any(&self) -> &Remote {
+        &self.remotes[fastrand::usize(..self.remotes.len())]
     }
 
     /// Gives a new coroutine to a worker.
-    pub(crate) fn submit(&self, remote: &Remote, task: Ready) {
-        remote.load.fetch_add(1, Relaxed);
+    pub(crate) fn submit(remote: &Remote, task: Ready) {
+        remote.load.add_elsewhere();
         if let Err(Message::Fresh(task)) = remote.post(Message::Fresh(task)) {
             task.refuse(io::Error::other("the runtime has ended"));
         }
@@ -150,18 +166,14 @@ impl Drop for Outside {
     }
 }
 
-fn load(remote: &Remote) -> usize {
-    remote.load.load(Relaxed)
-}
-
 impl Owner for Shared {
     fn began(&self) {
-        self.counted.fetch_add(1, Relaxed);
+        self.counted.fetch_add(COUNTED, Relaxed);
     }
 
     fn ended(&self, _slot: u32, _failure: Option<Failure>) {
         // SYNC: shared.counted
-        if self.counted.fetch_sub(1, Release) == 1 {
+        if self.counted.fetch_sub(COUNTED, Release) == COUNTED | AWAITED {
             self.ended.notify_all();
         }
     }

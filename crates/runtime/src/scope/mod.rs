@@ -123,12 +123,14 @@ impl<'scope> Scope<'scope, '_> {
         T: 'scope,
     {
         // Before it is counted: nobody would tell that it has ended.
-        assert!(with_worker(|worker| worker.is_some()), "spawn_local was called outside of a coroutine");
+        let shared = with_worker(|worker| worker.map(|worker| worker.shared.clone()));
+        let shared = shared.expect("spawn_local was called outside of a coroutine");
         let slot = self.data.enter();
         let birth = self.birth(None, slot);
         // SAFETY: invariants 1 to 3, as in `spawn_as`; it is started on this very thread, here, where it then stays.
-        let (task, handle) =
-            unsafe { create_unchecked(birth, stack::slot_size(self.stack_size), Location::caller(), f) };
+        let (task, handle) = unsafe {
+            create_unchecked(shared, birth, stack::slot_size(self.stack_size), Location::caller(), f)
+        };
         task.waiter().set_timeout_deadline(self.data.deadline);
         let child: Arc<dyn Park> = task.clone();
         self.data.introduce(slot, &child);
@@ -178,12 +180,13 @@ impl<'scope> Scope<'scope, '_> {
                     None => current_or_global().inspect_err(|_| self.data.ended(slot, None))?,
                 };
                 // SAFETY: as above; both are Send.
-                let (task, handle) =
-                    unsafe { create_unchecked(birth, stack::slot_size(child.stack_size), spawned_at, f) };
+                let (task, handle) = unsafe {
+                    create_unchecked(shared, birth, stack::slot_size(child.stack_size), spawned_at, f)
+                };
                 task.waiter().set_timeout_deadline(self.data.deadline);
                 let child: Arc<dyn Park> = task.clone();
                 self.data.introduce(slot, &child);
-                coroutine::submit(&shared, task);
+                coroutine::submit(task);
                 handle
             }
         };

@@ -16,7 +16,7 @@ use ropewalk_sync::park::{Park, Unwind, Waiter};
 
 use super::join::JoinError;
 use super::state::Death;
-use super::{Failure, Header, failure_of, local};
+use super::{DETACHED, Failure, Header, failure_of, local};
 
 enum Slot<F, T> {
     Closure(F),
@@ -108,12 +108,13 @@ impl<P: Plan, F: FnOnce() -> T, T> Cell<P, F, T> {
         let death = result.as_ref().map_or_else(JoinError::death, |_| Death::Returned);
         // SAFETY: rule 1; nothing was borrowed from the slot meanwhile.
         unsafe { *self.slot.get() = Slot::Result(result) };
-        if self.header.mark_done(death) {
+        let before = self.header.mark_done(death);
+        if before & DETACHED != 0 {
             // Nobody asks, so the result dies here, in the task: its destructor may wait.
             // SAFETY: rule 2.
             drop_quietly(unsafe { &mut *self.slot.get() });
         }
-        self.header.announce(failure);
+        self.header.announce(before, failure);
     }
 
     fn error(&self, make: impl FnOnce(u64, Option<Arc<str>>) -> JoinError) -> JoinError {

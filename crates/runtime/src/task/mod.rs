@@ -33,6 +33,9 @@ use self::state::Death;
 const DONE: u32 = 1;
 /// Nobody will ask for the result.
 const DETACHED: u32 = 2;
+/// Somebody is, or was, among `Header::joiners`: who marks the end tells them. Without it nobody is there, and whoever comes
+/// sees [`DONE`] in the same word.
+const AWAITED: u32 = 4;
 
 /// Who counts a task: the scope or the runtime that it belongs to.
 pub(crate) trait Owner: Send + Sync {
@@ -173,7 +176,7 @@ impl Header {
                 return true;
             }
             let guard = self.joiners.lock();
-            if self.is_done() {
+            if self.is_done_or_awaited() {
                 return true;
             }
             if let Err(interrupt) = self.joiners.wait(guard, &wait.object(self)) {
@@ -195,7 +198,7 @@ impl Header {
         let waker = waker.clone();
         let mut joiners = self.joiners.lock();
         // `announce` comes for the waker after the end was marked: who has the lock first leaves it for the other.
-        let done = self.is_done();
+        let done = self.is_done_or_awaited();
         let _not_needed = if done { Some(waker) } else { joiners.waker.replace(waker) };
         drop(joiners);
         done
@@ -206,7 +209,7 @@ impl Header {
         let fresh = Box::new(channel::bounded(0));
         let mut joiners = self.joiners.lock();
         // As in `poll_done`.
-        let done = self.is_done();
+        let done = self.is_done_or_awaited();
         let _not_needed =
             if done || joiners.ended.is_some() { Some(fresh) } else { joiners.ended.replace(fresh) };
         match joiners.ended.as_ref().filter(|_| !done) {
@@ -241,10 +244,19 @@ impl Header {
         }
     }
 
-    /// The result is stored: marks the end. `true` if nobody will ask for the result.
-    fn mark_done(&self, death: Death) -> bool {
+    /// To be called with the lock of the joiners: whether it has ended; if not, its end is told to them.
+    fn is_done_or_awaited(&self) -> bool {
+        let mut state = self.state.load(Acquire); // SYNC: task.done
+        if state & AWAITED == 0 {
+            state = self.state.fetch_or(AWAITED, AcqRel); // SYNC: task.done
+        }
+        state & DONE != 0
+    }
+
+    /// The result is stored: marks the end. Gives the state before.
+    fn mark_done(&self, death: Death) -> u32 {
         // SYNC: task.done
-        self.state.fetch_or(DONE | death.to_bits(), AcqRel) & DETACHED != 0
+        self.state.fetch_or(DONE | death.to_bits(), AcqRel)
     }
 
     /// Nobody will ask for the result. `true` if the task has ended already.
@@ -254,12 +266,22 @@ impl Header {
 
     /// It will never start: whoever counts it hears that it ended.
     pub(crate) fn abandon(&self) {
-        self.mark_done(Death::NotStarted);
-        self.announce(None);
+        let before = self.mark_done(Death::NotStarted);
+        self.announce(before, None);
     }
 
-    fn announce(&self, failure: Option<Failure>) {
+    /// After the end was marked, where the state was `before`.
+    fn announce(&self, before: u32, failure: Option<Failure>) {
         self.cancel_daemons();
+        if before & AWAITED != 0 {
+            self.tell_joiners();
+        }
+        if let Some(owner) = self.birth.owner.as_ref().filter(|_| self.birth.counted) {
+            owner.ended(self.birth.slot, failure);
+        }
+    }
+
+    fn tell_joiners(&self) {
         let mut joiners = self.joiners.lock();
         let Listeners { waker, ended } = std::mem::take(&mut *joiners);
         self.joiners.notify_all_after(joiners);
@@ -267,9 +289,6 @@ impl Header {
         if let Some(waker) = waker {
             // It panics for itself; whoever counts this task has to hear of the end.
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-        }
-        if let Some(owner) = self.birth.owner.as_ref().filter(|_| self.birth.counted) {
-            owner.ended(self.birth.slot, failure);
         }
     }
 }

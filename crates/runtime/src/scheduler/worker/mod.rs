@@ -1,10 +1,11 @@
 //! The loop of a worker: take a coroutine, run it until it waits, take the next.
 //!
 //! # Order
-//! With the fair schedule started coroutines run first in, first out. Every fourth turn belongs to one that has not
-//! started, so neither kind starves. The kernel is asked every [`TURNS_PER_LOOK`] turns, and only if it could have something to say: a descriptor
-//! is watched or a timer runs. With nothing to run the worker steals what others have not started, spins for a short
-//! while if that has paid lately, and then sleeps in its driver (the protocol stands in `ropewalk_sync::mailbox`).
+//! With the fair schedule coroutines run first in, first out: those that have started for a shift of some turns, then
+//! those that have not, so neither kind starves ([`turns`]). The kernel is asked every [`TURNS_PER_LOOK`] turns, and only
+//! if it could have something to say: a descriptor is watched or a timer runs. With nothing to run the worker steals what
+//! others have not started, spins for a short while if that has paid lately, and then sleeps in its driver (the protocol
+//! stands in `ropewalk_sync::mailbox`).
 //!
 //! With virtual time or a seeded schedule the module [`simulated`] takes the place of sleeping, or of choosing.
 //!
@@ -16,7 +17,6 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use corosensei::CoroutineResult;
@@ -25,6 +25,7 @@ use ropewalk_sync::mailbox::Mailbox;
 use ropewalk_sync::park::{self, Interest, Park, Unparker, WaitReason, Watched};
 use ropewalk_sys::segv::AlternateStack;
 
+use self::turns::Shift;
 use super::core::{Command, Ready};
 use super::operations::Operations;
 use super::remote::{Message, Remote};
@@ -39,6 +40,7 @@ use crate::task;
 
 mod news;
 mod simulated;
+mod turns;
 
 /// How many coroutines run between two looks at the kernel and the clock.
 const TURNS_PER_LOOK: u64 = 64;
@@ -98,6 +100,7 @@ pub(crate) struct Worker {
     mail: RefCell<Vec<Message>>,
     /// How often it has resumed a coroutine.
     turn: Cell<u64>,
+    shift: Shift,
     /// The turn at which the kernel and the clock were last looked at.
     looked_at: Cell<u64>,
     spin: Cell<u32>,
@@ -133,6 +136,7 @@ impl Worker {
             events: RefCell::default(),
             mail: RefCell::default(),
             turn: Cell::new(0),
+            shift: Shift::default(),
             looked_at: Cell::new(0),
             spin: Cell::new(0),
             trimmed_at: Cell::new(clock::now()),
@@ -182,7 +186,7 @@ impl Worker {
         let unstarted = self.ready.borrow_mut().take_unstarted();
         for task in unread.chain(unstarted).chain(std::iter::from_fn(|| self.fresh.pop())) {
             // Unless somebody has handed over to it elsewhere.
-            if task.core().claim() {
+            if task.core().claim(&self.remote) {
                 task.refuse(io::Error::other("the runtime has ended"));
             }
         }
@@ -194,41 +198,12 @@ impl Worker {
         }
     }
 
-    fn next(&self) -> Option<Ready> {
-        if self.seeded {
-            return self.draw();
-        }
-        if self.turn.get().is_multiple_of(4)
-            && let Some(task) = self.next_fresh()
-        {
-            return Some(task);
-        }
-        let ready = self.ready.borrow_mut().pop_front();
-        ready.or_else(|| self.next_fresh())
-    }
-
-    fn next_fresh(&self) -> Option<Ready> {
-        // To look is cheap, to take is a fence.
-        if self.fresh.is_empty() {
-            return None;
-        }
-        while let Some(task) = self.fresh.pop() {
-            // It was counted when it was queued.
-            if self.start(&task) {
-                return Some(task);
-            }
-            self.remote.load.fetch_sub(1, Relaxed);
-        }
-        None
-    }
-
     /// Makes an unstarted coroutine this worker's own. `false` if it is somebody's already, or got no stack.
     fn start(&self, task: &Ready) -> bool {
         let core = task.core();
-        if !core.claim() {
+        if !core.claim(&self.remote) {
             return false;
         }
-        core.set_home(self.remote.clone());
         if self.shared.is_closing() {
             task.waiter().request_cancel();
         }
@@ -305,7 +280,7 @@ impl Worker {
         self.stacks.borrow_mut().give_back(stack);
         // SAFETY: `Core`, rule 2: everything in `live` is this worker's.
         drop(self.remote.live.remove(place, |moved| unsafe { moved.core().frame() }.live.set(place as u32)));
-        self.remote.load.fetch_sub(1, Relaxed);
+        self.remote.load.sub();
     }
 
     fn collect_mail(&self) {
@@ -429,9 +404,9 @@ impl Worker {
     fn steal(&self) -> bool {
         for other in self.others() {
             while let crossbeam_deque::Steal::Success(task) = other.stealer.steal() {
-                other.load.fetch_sub(1, Relaxed);
+                other.load.sub_elsewhere();
                 if self.start(&task) {
-                    self.remote.load.fetch_add(1, Relaxed);
+                    self.remote.load.add();
                     self.ready.borrow_mut().push_back(task);
                     // What its spawner spawns soon after is not offered: somebody has to look for it.
                     self.look_again.set(Some(clock::now() + SECOND_LOOK));
@@ -524,7 +499,7 @@ impl Worker {
 
     /// A new coroutine that any worker may start.
     pub(crate) fn push_fresh(&self, task: Ready) {
-        self.remote.load.fetch_add(1, Relaxed);
+        self.remote.load.add();
         self.fresh.push(task);
         if self.fresh.len() > 1 || self.may_offer_one() {
             self.shared.offer(&self.remote);
@@ -547,18 +522,21 @@ impl Worker {
     /// A new coroutine that only this worker may start.
     pub(crate) fn push_local(&self, task: Ready) {
         if self.start(&task) {
-            self.remote.load.fetch_add(1, Relaxed);
+            self.remote.load.add();
             self.ready.borrow_mut().push_back(task);
         }
     }
 
     /// Has `task` run next. `false` if it cannot: it waits, has ended, or belongs to another worker.
     pub(crate) fn run_next(&self, task: Ready) -> bool {
+        if !Arc::ptr_eq(task.core().shared(), &self.shared) {
+            return false;
+        }
         if !task.core().is_claimed() {
             // The entry that it leaves in a queue of unstarted ones is skipped, and no longer counted, when it comes up.
             let started = self.start(&task);
             if started {
-                self.remote.load.fetch_add(1, Relaxed);
+                self.remote.load.add();
                 self.ready.borrow_mut().push_next(task);
             }
             return started;

@@ -1,6 +1,5 @@
 //! What a worker does differently where time is virtual or the schedule is seeded.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use ropewalk_sync::clock::{self, LAST};
@@ -47,8 +46,8 @@ impl Worker {
                 Drawn::Started(task) => return Some(task),
                 Drawn::Unstarted(task) if self.start(&task) => return Some(task),
                 // It was counted when it was queued.
-                Drawn::Unstarted(_) => self.remote.load.fetch_sub(1, Relaxed),
-            };
+                Drawn::Unstarted(_) => self.remote.load.sub(),
+            }
         }
     }
 }
