@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 /// What is read at first, at once.
 const FIRST: usize = 8 * 1024;
-/// What is read at once in the end. For a file that goes to a socket, calls of this size cost what `sendfile` does.
+/// What is read at once in the end.
 const MOST: usize = 128 * 1024;
 
 /// Copies everything from `reader`, up to its end, to `writer`, as [`std::io::copy`]; gives the number of bytes.
@@ -23,11 +23,9 @@ const MOST: usize = 128 * 1024;
 ///
 /// # By hand, not by the kernel
 /// Std's hands a few pairs of its types to the kernel (`sendfile`, `splice`), and copies all others by pieces of 8 KiB. This
-/// one copies all, by pieces that grow to 128 KiB as long as reads fill them, which costs no more: from a file in the page
-/// cache to a TCP socket, `sendfile` took 0.35-0.44 s of processor time for a GiB, calls of 64 KiB 0.32-0.51 s, of 8 KiB
-/// 0.63-0.83 s. To wait for a socket in `splice` without holding up the worker, the socket would have to be in
-/// non-blocking mode, and that is the business of all who have it. To copy a file to a file, [`fs::copy`](crate::fs::copy)
-/// has the kernel do it.
+/// one copies all, by pieces that grow to 128 KiB as long as reads fill them: few system calls, as with `sendfile`. To wait
+/// for a socket in `splice` without holding up the worker, the socket would have to be in non-blocking mode, and that is
+/// the business of all who have it. To copy a file to a file, [`fs::copy`](crate::fs::copy) has the kernel do it.
 ///
 /// # Errors
 /// What the reader or the writer says, but not [`Interrupted`](ErrorKind::Interrupted), after which it goes on;
