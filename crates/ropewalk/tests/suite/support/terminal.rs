@@ -17,7 +17,13 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// For a process that was started for one test. For ever, since to close a terminal ends whoever leads its session.
+    /// Whoever runs the tests in the background of a shell has had interrupts ignored: here they do what they do to a
+    /// program that was started at a terminal.
     pub(crate) fn take() -> &'static mut Self {
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP] {
+            // SAFETY: nothing in this process has set these yet, and there is no handler to run.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
         setsid().expect("this process leads no group");
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let keyboard = openpt(flags).expect("there are pseudo-terminals");
