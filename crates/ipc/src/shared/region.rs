@@ -12,9 +12,10 @@
 //! # Nobody dies unnoticed
 //! 1. A process that comes takes a slot, whose pulse the kernel marks from then on should the process die, and changes the
 //!    epoch.
-//! 2. Whoever is there watches the epoch and the pulses of all others, and looks at the table after each change. So it
-//!    watches newcomers before they can own anything for long, and if one dies in between, its pulse is found marked. One
-//!    that dies before the others are told owns nothing but its slot, which is found at the next look.
+//! 2. Whoever is there watches the epoch and the pulses of all others, and looks at the table after each change: it watches
+//!    first what it finds, the epoch before the pulses, and looks for marks then. So it watches newcomers before they can
+//!    own anything for long, and if one dies in between, its pulse is found marked. One that dies before the others are
+//!    told owns nothing but its slot, which is found at the next look.
 //! 3. Whoever comes looks as well: for those that died while nobody was there.
 //! 4. Tidying up is for one at a time, under the recovery lock, which is taken over from an owner that has died. Who finds it
 //!    taken by one who lives leaves: that one looks at the table again after it has given the lock back, and both sides use
@@ -187,7 +188,7 @@ impl Region {
             words: words.clone(),
             owner,
             own: own.clone(),
-            watches: Mutex::new((0..=SLOTS).map(|_| None).collect()),
+            watches: Mutex::new((0..SLOTS).map(|_| None).collect()),
             is_lingering: AtomicBool::new(false),
             _held: held,
         });
@@ -300,15 +301,25 @@ impl WatchesWord for Watching {
 }
 
 impl Watching {
-    /// Tidies up for those that have died, and watches all who live.
+    /// Watches all who live, and tidies up for those that have died.
     fn look(&self) -> io::Result<()> {
+        let watched = self.watch();
+        // Behind the watching: who dies before it is found here, and who dies after it is told of. So also where nobody
+        // could be watched.
         self.recover();
+        watched
+    }
+
+    /// Watches the epoch, and the pulses of all who live.
+    fn watch(&self) -> io::Result<()> {
         let mut watches = locked(&self.watches);
         let own: Weak<dyn WatchesWord> = self.own.clone();
-        for (slot, watch) in watches.iter_mut().enumerate() {
-            let place = if slot == SLOTS { EPOCH } else { Table::place_of_pulse(slot) };
+        // The epoch first: who comes takes a slot before it changes the epoch, so it has a pulse already, or is told of.
+        let slots = (0..SLOTS).filter(|slot| *slot != self.owner.slot());
+        let places = std::iter::once(EPOCH).chain(slots.map(Table::place_of_pulse));
+        for (watch, place) in watches.iter_mut().zip(places) {
             let value = self.words[place].load(SeqCst);
-            let is_watched = slot == SLOTS || (value & !DIED != 0 && slot != self.owner.slot());
+            let is_watched = place == EPOCH || (value != 0 && value & DIED == 0);
             if !is_watched {
                 *watch = None;
             } else if watch.as_ref().is_none_or(|(watched, _)| *watched != value) {
