@@ -11,7 +11,7 @@ use ropewalk::process;
 use ropewalk::signal::{Signal, Signals};
 use rustix::process::{Pid, Signal as Sent, kill_process};
 
-use crate::Result;
+use super::Result;
 
 /// The child writes until it ends; who reads sees the end.
 pub(crate) fn pipe() -> Result<String> {

@@ -9,12 +9,12 @@ mod sockets;
 
 use std::error::Error;
 
-type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// A way to talk: its name, and the program, which says what came of it.
-type Way = (&'static str, fn() -> Result<String>);
+pub(crate) type Way = (&'static str, fn() -> Result<String>);
 
-const WAYS: [Way; 12] = [
+pub(crate) const WAYS: [Way; 14] = [
     ("pipe", kernel::pipe),
     ("fifo", kernel::fifo),
     ("queue", kernel::queue),
@@ -27,6 +27,8 @@ const WAYS: [Way; 12] = [
     ("udp", sockets::udp),
     ("segment", shared::segment),
     ("locks", shared::locks),
+    ("ring", shared::ring),
+    ("channel", shared::channel),
 ];
 
 fn main() -> Result {

@@ -1,11 +1,12 @@
-//! Memory that processes share, and the locks in it.
+//! Memory that processes share, and what stands in it: locks, a ring; and values that are sent.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use ropewalk::ipc::{Mutex, Region, Segment};
+use ropewalk::ipc::ring::{self, One};
+use ropewalk::ipc::{self, Mutex, Region, Segment};
 use ropewalk::process;
 
-use crate::Result;
+use super::Result;
 
 /// The same words in every process: no copy, no order but what the words themselves have.
 pub(crate) fn segment() -> Result<String> {
@@ -34,4 +35,41 @@ pub(crate) fn locks() -> Result<String> {
     let died = process::spawn(dies, balances.clone())?.join().is_err();
     let balances = balances.lock().unwrap_err().into_inner(); // an error that says so, with the lock in it
     Ok(format!("its owner has died: {died}; the balances are {:?}", *balances))
+}
+
+/// Messages that are written and read where they stand.
+pub(crate) fn ring() -> Result<String> {
+    let (sender, mut receiver) = ring::spsc::<[u64; 8]>(16)?;
+    let count = |mut sender: ring::Sender<[u64; 8], One>| {
+        for number in 1..=1000 {
+            sender.send(&[number; 8]).expect("somebody receives");
+        }
+    };
+    let child = process::spawn(count, sender)?;
+    let mut sum = 0;
+    // Until the sender has gone.
+    while let Ok(message) = receiver.recv() {
+        sum += message[0];
+    }
+    child.join()?;
+    Ok(format!("1000 messages through 16 slots, {sum} in all"))
+}
+
+/// Whatever serde can send.
+pub(crate) fn channel() -> Result<String> {
+    let (orders, to_cook) = ipc::channel::<(String, u32)>(4096)?;
+    let (dishes, served) = ipc::channel::<String>(4096)?;
+    let cook = |(orders, dishes): (ipc::Receiver<(String, u32)>, ipc::Sender<String>)| {
+        for order in orders {
+            let (dish, count) = order.expect("an order");
+            (0..count).for_each(|_| dishes.send(dish.clone()).expect("somebody eats"));
+        }
+    };
+    let child = process::spawn(cook, (to_cook, dishes))?;
+    orders.send(("soup".into(), 2))?;
+    orders.send(("pie".into(), 1))?;
+    drop(orders); // the cook goes home
+    let dishes = served.into_iter().collect::<std::result::Result<Vec<_>, _>>()?;
+    child.join()?;
+    Ok(dishes.join(", "))
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use ropewalk::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixSeqpacket, UnixStream};
 use ropewalk::process;
 
-use crate::Result;
+use super::Result;
 
 /// Bytes both ways, in order, until the other side ends.
 fn upper(mut stream: impl Read + Write) {

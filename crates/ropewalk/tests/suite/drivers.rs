@@ -1,27 +1,16 @@
 //! Which driver is used, and why; and life without io_uring.
 
-use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
 use ropewalk::{DriverKind, Runtime, blocking, coroutine, scope, thread, timeout};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use crate::support::child::{self, Child, test_name};
+use crate::support::confine::deny_io_uring;
 use crate::support::net::{listener, pair};
 use crate::support::{LONG, drivers, guarded};
 
 const DRIVER: &str = "ROPEWALK_DRIVER";
-
-/// Has the kernel refuse io_uring to this thread and those that it starts, as Docker's default profile does.
-fn deny_io_uring(errno: i32) {
-    let rules = BTreeMap::from([(libc::SYS_io_uring_setup, Vec::new())]);
-    let denied = SeccompAction::Errno(errno as u32);
-    let here = std::env::consts::ARCH.try_into().expect("an architecture that seccompiler knows");
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, denied, here).expect("a filter");
-    let program: BpfProgram = filter.try_into().expect("it compiles");
-    seccompiler::apply_filter(&program).expect("the kernel takes it");
-}
 
 /// A little of everything that waits for a driver.
 fn everything_works() {

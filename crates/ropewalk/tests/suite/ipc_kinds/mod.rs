@@ -2,6 +2,7 @@
 //! `docs/ipc.md`, a test for each row. (Locks in shared memory have `shared::deaths` and `shared::recovery`.)
 
 mod addressed;
+mod confined;
 mod connected;
 
 use std::io::{Read, Write};

@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::plan::{driver_named, drivers, on_driver};
 
-const CASE: &str = "ROPEWALK_TEST_CASE";
+pub(crate) const CASE: &str = "ROPEWALK_TEST_CASE";
 
 /// The path of the test function in which this stands, as libtest's filter wants it.
 macro_rules! test_name {
