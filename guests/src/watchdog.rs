@@ -6,10 +6,10 @@ use std::time::Duration;
 use ropewalk::Runtime;
 
 /// How long a test may take: the slowest take seconds, and many times that on a machine that is busy with other work.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Runs a test's body as the first coroutine of a runtime of two workers, on the driver that `ROPEWALK_DRIVER` names. When
-/// it is not over after three minutes the process aborts, with a list of its tasks: what hangs cannot be ended otherwise.
+/// it is not over after five minutes the process aborts, with a list of its tasks: what hangs cannot be ended otherwise.
 ///
 /// # Panics
 /// If the body does.
