@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::costs::mechanism::Mechanism;
 use crate::costs::method::Method;
+use crate::format;
 
 /// How a task is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,10 +47,13 @@ pub(crate) enum Part {
     Memory,
     /// A counter that tasks share
     Counter,
+    /// To exchange messages, in every way between processes and within one
+    Ipc,
 }
 
 /// All parts, in the order of the tables.
-pub(crate) const PARTS: [Part; 5] = [Part::Creation, Part::Switch, Part::Worst, Part::Memory, Part::Counter];
+pub(crate) const PARTS: [Part; 6] =
+    [Part::Creation, Part::Switch, Part::Worst, Part::Memory, Part::Counter, Part::Ipc];
 
 /// On which CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +61,8 @@ pub(crate) const PARTS: [Part; 5] = [Part::Creation, Part::Switch, Part::Worst, 
 pub(crate) enum Cpus {
     /// The first that this process may use.
     One,
+    /// The first two, a task on each.
+    Two,
     /// All that it may use.
     All,
 }
@@ -74,6 +81,8 @@ pub(crate) enum Cell {
     Memory(Memory),
     /// Tasks count.
     Counter(Counter),
+    /// Two tasks exchange messages.
+    Ipc(Exchange),
 }
 
 /// What starts a task.
@@ -210,16 +219,34 @@ pub(crate) struct Counter {
     pub(crate) cpus: Cpus,
 }
 
+/// The cell of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Exchange {
+    /// How they are exchanged.
+    pub(crate) mechanism: Mechanism,
+    /// What the two tasks are.
+    pub(crate) plan: Plan,
+    /// The length of a message; 0 where a message has none.
+    pub(crate) bytes: u32,
+    /// On which CPUs.
+    pub(crate) cpus: Cpus,
+}
+
 impl Cell {
     /// The CPUs that it may use, of those that this process may use.
     pub(crate) fn cpus<'a>(&self, allowed: &'a [usize]) -> &'a [usize] {
-        let one = match self {
-            Self::Creation(creation) => creation.cpus == Cpus::One,
-            Self::Counter(counter) => counter.cpus == Cpus::One,
-            Self::Switch(_) | Self::Worst(_) => true,
-            Self::Memory(_) => false,
+        let cpus = match self {
+            Self::Creation(creation) => creation.cpus,
+            Self::Counter(counter) => counter.cpus,
+            Self::Ipc(exchange) => exchange.cpus,
+            Self::Switch(_) | Self::Worst(_) => Cpus::One,
+            Self::Memory(_) => Cpus::All,
         };
-        if one { &allowed[..1] } else { allowed }
+        match cpus {
+            Cpus::One => &allowed[..1],
+            Cpus::Two => &allowed[..allowed.len().min(2)],
+            Cpus::All => allowed,
+        }
     }
 
     /// Whether it would be the same as on one CPU where there is only one.
@@ -227,6 +254,7 @@ impl Cell {
         match self {
             Self::Creation(creation) => creation.cpus == Cpus::All,
             Self::Counter(counter) => counter.cpus == Cpus::All,
+            Self::Ipc(exchange) => exchange.cpus == Cpus::Two,
             Self::Switch(_) | Self::Worst(_) | Self::Memory(_) => false,
         }
     }
@@ -241,6 +269,12 @@ impl fmt::Display for Cell {
             Self::Worst(worst) => write!(formatter, "worst case of a switch, {}", worst.plan),
             Self::Memory(memory) => write!(formatter, "memory, {}", memory.plan),
             Self::Counter(counter) => write!(formatter, "counter, {}", counter.plan),
+            Self::Ipc(Exchange { mechanism, plan, bytes: 0, .. }) => {
+                write!(formatter, "{}, {plan}", mechanism.name())
+            }
+            Self::Ipc(Exchange { mechanism, plan, bytes, .. }) => {
+                write!(formatter, "{}, {plan}, {}", mechanism.name(), format::bytes((*bytes).into()))
+            }
         }
     }
 }
@@ -257,6 +291,7 @@ pub(crate) fn cells(method: &Method) -> Vec<Cell> {
                 PLANS.map(|plan| Cell::Memory(Memory { plan, tasks: method.parked(plan) })).to_vec()
             }
             Part::Counter => counter(method),
+            Part::Ipc => exchange(method),
         });
     }
     cells
@@ -314,6 +349,20 @@ fn counter(method: &Method) -> Vec<Cell> {
         for guard in GUARDS {
             for (tasks, cpus) in method.counters() {
                 cells.push(Cell::Counter(Counter { plan, guard, tasks, cpus }));
+            }
+        }
+    }
+    cells
+}
+
+fn exchange(method: &Method) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for &mechanism in &method.mechanisms {
+        let lengths = if mechanism.carries_bytes() { &method.message_bytes[..] } else { &[0] };
+        for &plan in mechanism.plans() {
+            for cpus in [Cpus::One, Cpus::Two] {
+                let cell = |&bytes| Cell::Ipc(Exchange { mechanism, plan, bytes, cpus });
+                cells.extend(lengths.iter().map(cell));
             }
         }
     }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use ropewalk::JoinHandle;
 use ropewalk::process;
+use serde::{Deserialize, Serialize};
 
 use crate::costs::cell::Cell;
-use crate::costs::measure::measure;
+use crate::costs::measure::{Refused, measure};
 use crate::costs::method::Method;
 use crate::costs::result::{Figures, Outcome};
 use crate::interrupt::Interrupt;
@@ -21,7 +22,16 @@ const LIMIT: Duration = Duration::from_secs(60);
 const KILL_DEADLINE: Duration = Duration::from_millis(100);
 
 /// What a child gives.
-type Answer = Result<Figures, String>;
+type Answer = Result<Figures, Failure>;
+
+/// Why there are no figures.
+#[derive(Debug, Serialize, Deserialize)]
+enum Failure {
+    /// This machine has not got it, or does not allow it.
+    Refused(String),
+    /// It failed.
+    Broken(String),
+}
 
 /// Measures a cell; `None` after Ctrl-C.
 pub(crate) fn run(cell: Cell, method: &Method, interrupt: &Interrupt) -> Option<Outcome> {
@@ -34,7 +44,9 @@ pub(crate) fn run(cell: Cell, method: &Method, interrupt: &Interrupt) -> Option<
 
 fn in_child((cell, method, logging): (Cell, Method, Logging)) -> Answer {
     logging.start();
-    measure(cell, &method).map_err(|error| error.to_string())
+    measure(cell, &method).map_err(|error| {
+        Refused::of(&error).map_or_else(|| Failure::Broken(error.to_string()), Failure::Refused)
+    })
 }
 
 fn wait(mut child: JoinHandle<Answer>, interrupt: &Interrupt) -> Option<Outcome> {
@@ -42,7 +54,8 @@ fn wait(mut child: JoinHandle<Answer>, interrupt: &Interrupt) -> Option<Outcome>
     loop {
         child = match child.join_timeout(LOOK_AGAIN) {
             Ok(Ok(Ok(figures))) => return Some(Outcome::Measured(figures)),
-            Ok(Ok(Err(reason))) => return Some(Outcome::Broken(reason)),
+            Ok(Ok(Err(Failure::Refused(reason)))) => return Some(Outcome::Impossible(reason)),
+            Ok(Ok(Err(Failure::Broken(reason)))) => return Some(Outcome::Broken(reason)),
             Ok(Err(error)) => return Some(Outcome::Broken(error.to_string())),
             Err(child) => child,
         };

@@ -5,10 +5,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::costs::cell::{Cpus, Part, Plan};
+use crate::costs::mechanism::Mechanism;
 
 /// How many tasks count, at least; one for each CPU where there are more.
 const COUNTING: u32 = 4;
 const COUNTING_MAX: u32 = 16;
+
+/// Messages that the tables speak of: a request or a note, and data.
+pub(crate) const SHORT: u32 = 64;
+pub(crate) const LONG: u32 = 1 << 20;
 
 /// How the measurements are made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,11 +38,23 @@ pub(crate) struct Method {
     pub(crate) thread_stack_bytes: u64,
     /// Tasks that count, besides the case of one alone.
     pub(crate) counting: u32,
+    /// How messages are exchanged.
+    pub(crate) mechanisms: Vec<Mechanism>,
+    /// How long messages are.
+    pub(crate) message_bytes: Vec<u32>,
+    /// How long messages are exchanged: to and fro, and then one way.
+    pub(crate) exchange_ms: u64,
 }
 
 impl Method {
-    /// The method for these parts on these CPUs.
-    pub(crate) fn new(quick: bool, rounds: Option<u32>, parts: Vec<Part>, cpus: Vec<usize>) -> Self {
+    /// The method for these parts, and these ways to exchange messages, on these CPUs.
+    pub(crate) fn new(
+        quick: bool,
+        rounds: Option<u32>,
+        parts: Vec<Part>,
+        mechanisms: Vec<Mechanism>,
+        cpus: Vec<usize>,
+    ) -> Self {
         let pick = |quickly: u64, well: u64| if quick { quickly } else { well };
         let all = u32::try_from(cpus.len()).unwrap_or(u32::MAX);
         Self {
@@ -52,6 +69,9 @@ impl Method {
             // The texts' figure.
             thread_stack_bytes: 4 << 20,
             counting: all.clamp(COUNTING, COUNTING_MAX),
+            mechanisms,
+            message_bytes: if quick { vec![SHORT, LONG] } else { vec![SHORT, 4 << 10, LONG] },
+            exchange_ms: pick(3, 15),
         }
     }
 
@@ -77,6 +97,11 @@ impl Method {
     /// How long a cell of the worst case takes.
     pub(crate) fn worst_time(&self) -> Duration {
         Duration::from_millis(self.worst_ms)
+    }
+
+    /// How long messages are exchanged, to and fro or one way.
+    pub(crate) fn exchange_time(&self) -> Duration {
+        Duration::from_millis(self.exchange_ms)
     }
 
     /// How long tasks count.

@@ -23,6 +23,7 @@ mod args;
 mod cell;
 mod child;
 mod measure;
+mod mechanism;
 mod method;
 mod obstacle;
 mod page;

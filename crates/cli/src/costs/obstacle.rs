@@ -20,10 +20,13 @@ const THREAD_MAPPINGS: u64 = 2;
 /// The part of the free memory that may be used.
 const MEMORY_PART: f64 = 0.7;
 
+/// There is no second one.
+pub(crate) const ONE_CPU: &str = "this process may use one CPU only";
+
 /// Why the cell cannot be run here, in words.
 pub(crate) fn obstacle(cell: Cell, method: &Method, limits: &Limits) -> Option<String> {
     if cell.needs_two_cpus() && method.cpus.len() < 2 {
-        return Some("this process may use one CPU only".into());
+        return Some(ONE_CPU.into());
     }
     match cell {
         Cell::Creation(creation) if creation.by == Creator::Command => {
@@ -37,7 +40,7 @@ pub(crate) fn obstacle(cell: Cell, method: &Method, limits: &Limits) -> Option<S
         },
         Cell::Memory(memory) => need(memory.plan, memory.tasks, method, limits),
         Cell::Counter(counter) => need(counter.plan, counter.tasks, method, limits),
-        Cell::Switch(_) | Cell::Worst(_) => None,
+        Cell::Switch(_) | Cell::Worst(_) | Cell::Ipc(_) => None,
     }
 }
 
@@ -90,11 +93,12 @@ fn need(plan: Plan, tasks: u32, method: &Method, limits: &Limits) -> Option<Stri
 mod tests {
     use super::*;
     use crate::costs::cell::{Cpus, PARTS, cells};
+    use crate::costs::mechanism::MECHANISMS;
 
     fn obstacles(cpus: usize, change: impl FnOnce(&mut Limits)) -> Vec<(Cell, String)> {
         let mut limits = Limits::default();
         change(&mut limits);
-        let method = Method::new(false, None, PARTS.to_vec(), (0..cpus).collect());
+        let method = Method::new(false, None, PARTS.to_vec(), MECHANISMS.to_vec(), (0..cpus).collect());
         let with = |cell| Some((cell, obstacle(cell, &method, &limits)?));
         let foreign =
             |cell: &Cell| matches!(cell, Cell::Creation(creation) if creation.by == Creator::Command);

@@ -1,10 +1,13 @@
-//! The page: three drawings, all figures with their spreads, the verdicts, machine and method.
+//! The page: four drawings, all figures with their spreads, the verdicts, machine and method.
 
 use std::fmt::Write as _;
 
 use crate::costs::cell::{
-    CREATORS, Cell, Cpus, Creation, Creator, How, Memory, PARTS, PLANS, Part, Plan, SWITCHES, Switch,
+    CREATORS, Cell, Cpus, Creation, Creator, Exchange, How, Memory, PARTS, PLANS, Part, Plan, SWITCHES,
+    Switch,
 };
+use crate::costs::mechanism::{MECHANISMS, Mechanism};
+use crate::costs::method::SHORT;
 use crate::costs::result::{Costs, Figure, Row, Rows};
 use crate::costs::table;
 use crate::format;
@@ -32,7 +35,8 @@ pub(crate) fn page(costs: &Costs) -> String {
         &capitalised(in_short),
     );
     page.push(&warnings(costs));
-    let drawings: String = [creation(costs), switch(costs), memory(costs)].into_iter().flatten().collect();
+    let drawings = [creation(costs), switch(costs), memory(costs), messages(costs)];
+    let drawings: String = drawings.into_iter().flatten().collect();
     if !drawings.is_empty() {
         page.section("At a glance", &format!("<div class=\"grid\">\n{drawings}</div>\n"));
         page.push(&note("Logarithmic. Dots are medians of the rounds, bars the smallest and largest value."));
@@ -159,6 +163,18 @@ fn memory(costs: &Costs) -> Option<String> {
     draw("One more task that waits", Spacing::Binary, format::bytes, &lanes)
 }
 
+fn messages(costs: &Costs) -> Option<String> {
+    let lane = |mechanism: Mechanism| {
+        let bytes = if mechanism.carries_bytes() { SHORT } else { 0 };
+        let cell = Cell::Ipc(Exchange { mechanism, plan: Plan::Process, bytes, cpus: Cpus::One });
+        let spread = Rows(&costs.rows).spread(cell, Figure::RoundTripNs)?;
+        Some(Lane { name: mechanism.name().to_owned(), plan: Plan::Process, spread })
+    };
+    let lanes: Vec<Lane> = MECHANISMS.into_iter().filter_map(lane).collect();
+    let title = "A message there and back between processes, one CPU";
+    draw(title, Spacing::Decimal, table::time, &lanes)
+}
+
 /// A column: which figure, its name, how it is shown.
 type Column = (Figure, &'static str, fn(f64) -> String);
 
@@ -196,6 +212,13 @@ fn columns(part: Part) -> &'static [Column] {
             (Figure::LostPart, "lost", table::percent),
             (Figure::Additions, "additions", count),
         ],
+        Part::Ipc => &[
+            (Figure::RoundTripNs, "there and back", table::time),
+            (Figure::RoundTripCpuNs, "CPU time of it", table::time),
+            (Figure::MessageNs, "one way", table::time),
+            (Figure::MessageCpuNs, "CPU time of it", table::time),
+            (Figure::BytesPerSecond, "in a second", format::bytes),
+        ],
     }
 }
 
@@ -206,12 +229,17 @@ fn part_of(cell: Cell) -> (Part, &'static str) {
         Cell::Worst(_) => (Part::Worst, "To switch there and back, each timed"),
         Cell::Memory(_) => (Part::Memory, "One more task that waits"),
         Cell::Counter(_) => (Part::Counter, "A counter that tasks share"),
+        Cell::Ipc(_) => (Part::Ipc, "A message"),
     }
 }
 
 /// What was measured, in words.
 fn described(cell: Cell) -> String {
-    let on = |cpus| if cpus == Cpus::One { "one CPU" } else { "all CPUs" };
+    let on = |cpus| match cpus {
+        Cpus::One => "one CPU",
+        Cpus::Two => "two CPUs",
+        Cpus::All => "all CPUs",
+    };
     match cell {
         Cell::Creation(Creation { by, together: 1, cpus }) => {
             format!("{}, one at a time, {}", by.name(), on(cpus))
@@ -231,6 +259,7 @@ fn described(cell: Cell) -> String {
             let guard = table::guard(counter.guard, counter.plan);
             format!("{}, guarded by {guard}, {} on {}", counter.plan, counter.tasks, on(counter.cpus))
         }
+        Cell::Ipc(exchange) => format!("{cell}, {}", on(exchange.cpus)),
     }
 }
 

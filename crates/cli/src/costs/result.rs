@@ -71,6 +71,16 @@ pub(crate) enum Figure {
     Additions,
     /// The part of the additions that is missing in the counter, from 0 to 1.
     LostPart,
+    /// A message there and one back.
+    RoundTripNs,
+    /// CPU time of both tasks for that.
+    RoundTripCpuNs,
+    /// A message of many that go one way.
+    MessageNs,
+    /// CPU time of both tasks for that.
+    MessageCpuNs,
+    /// What goes one way in a second.
+    BytesPerSecond,
 }
 
 /// What a cell gave in one round.

@@ -1,12 +1,13 @@
 //! Rows with fixed figures, for tests.
 
 use crate::costs::cell::{Cell, PARTS};
+use crate::costs::mechanism::MECHANISMS;
 use crate::costs::method::Method;
 use crate::costs::result::{Figure, Figures, Outcome, Row};
 
 /// The method for two CPUs, three rounds.
 pub(crate) fn method() -> Method {
-    Method::new(false, Some(3), PARTS.to_vec(), vec![0, 1])
+    Method::new(false, Some(3), PARTS.to_vec(), MECHANISMS.to_vec(), vec![0, 1])
 }
 
 /// A row whose figures had these values, one a round.

@@ -38,7 +38,9 @@ fn quick_measures_everything_and_writes_json_and_report() {
     assert_eq!(costs["schema"], 1);
     assert_eq!(costs["method"]["rounds"], 1);
     assert_eq!(costs["interrupted"], false);
-    for (part, count) in [("creation", 24), ("switch", 17), ("worst", 8), ("memory", 3), ("counter", 27)] {
+    for (part, count) in
+        [("creation", 24), ("switch", 17), ("worst", 8), ("memory", 3), ("counter", 27), ("ipc", 198)]
+    {
         let rows = rows(&costs, part);
         assert_eq!(rows.len(), count, "{part}");
         for (_, row) in rows {
@@ -50,13 +52,21 @@ fn quick_measures_everything_and_writes_json_and_report() {
             );
         }
     }
-    for title in ["Creation:", "Switch:", "Worst case:", "Memory of a task", "A counter that tasks share"] {
+    for title in [
+        "Creation:",
+        "Switch:",
+        "Worst case:",
+        "Memory of a task",
+        "A counter that tasks share",
+        "Messages there and back:",
+        "Messages one way, on one CPU:",
+    ] {
         ended.assert_says(title);
     }
     ended
         .assert_says("What the texts say - what this machine says")
         .assert_says("one round, which proves nothing");
-    assert_eq!(costs["verdicts"].as_array().unwrap().len(), 10);
+    assert_eq!(costs["verdicts"].as_array().unwrap().len(), 11);
     assert_eq!(ended.last_line(), costs["in_short"].as_str().unwrap());
     assert!(ended.last_line().starts_with("In short: to spawn and join a process takes"));
     for line in ended.stdout.lines().filter(|line| !line.starts_with("In short:")) {
@@ -67,9 +77,10 @@ fn quick_measures_everything_and_writes_json_and_report() {
     for foreign in ["http:", "https:", "<script", "<link", "@import", "url("] {
         assert!(!page.contains(foreign), "{foreign}");
     }
-    assert_eq!(page.matches("<svg").count(), 3);
-    assert_eq!(page.matches("class=\"badge").count(), 10);
-    assert_eq!(page.matches("<table>").count(), 5);
+    assert_eq!(page.matches("<svg").count(), 4);
+    assert_eq!(page.matches("class=\"badge").count(), 11);
+    assert_eq!(page.matches("<table>").count(), 6);
+    check_messages(&costs);
 }
 
 #[test]
@@ -120,6 +131,68 @@ fn a_guarded_counter_is_right_and_coroutines_of_one_worker_need_no_guard() {
     ended.assert_says("not measured");
 }
 
+/// Why messages of this length may be refused here, if they may.
+fn may_be_refused(cell: &Value) -> Option<&'static str> {
+    match (cell["mechanism"].as_str().unwrap(), cell["bytes"].as_u64().unwrap()) {
+        _ if cell["cpus"] == "two" && allowed_cpus() == 1 => Some("may use one CPU only"),
+        ("unix_datagram" | "unix_seqpacket", 1_048_576) => Some("Message too long"),
+        ("message_queue", _) => Some("mqueue"),
+        _ => None,
+    }
+}
+
+fn allowed_cpus() -> u32 {
+    rustix::thread::sched_getaffinity(None).unwrap().count()
+}
+
+/// Messages go every way, under every plan that has it, and the figures of a row hang together.
+#[track_caller]
+fn check_messages(costs: &Value) {
+    let mut measured = Vec::new();
+    for (cell, row) in rows(costs, "ipc") {
+        if let Some(reason) = row["obstacle"].as_str() {
+            assert!(may_be_refused(cell).is_some_and(|expected| reason.contains(expected)), "{row}");
+            continue;
+        }
+        let bytes = cell["bytes"].as_f64().unwrap();
+        let way = |figure| row["figures"].get(figure).map(|_| median(row, figure));
+        assert!(median(row, "round_trip_ns") > 0.0 && median(row, "round_trip_cpu_ns") > 0.0, "{row}");
+        assert_eq!(way("message_ns").is_some(), bytes > 0.0, "{row}");
+        if let (Some(message), Some(rate)) = (way("message_ns"), way("bytes_per_second")) {
+            assert!((rate * message / (bytes * 1e9) - 1.0).abs() < 1e-6, "{row}");
+            assert!(way("message_cpu_ns").unwrap() > 0.0, "{row}");
+        }
+        if bytes <= 64.0 && cell["cpus"] == "one" {
+            measured.push((cell["mechanism"].as_str().unwrap(), cell["plan"].as_str().unwrap()));
+        }
+    }
+    let within = ["channel", "topic", "lock", "semaphore"];
+    for (mechanism, plan) in &measured {
+        assert!(*plan != "process" || !within.contains(mechanism), "{mechanism} {plan}");
+    }
+    for plan in ["process", "thread", "coroutine"] {
+        for mechanism in
+            ["pipe", "fifo", "tcp", "ipc_channel", "remote_channel", "ring_spin", "shared_lock", "signal"]
+        {
+            assert!(measured.contains(&(mechanism, plan)), "{mechanism} {plan}");
+        }
+    }
+    assert!(within.iter().all(|mechanism| measured.contains(&(mechanism, "coroutine"))));
+}
+
+#[test]
+fn ways_to_exchange_messages_are_chosen_by_name() {
+    let (ended, costs, _) = costs("--only ipc --mechanisms ring-spin,pipe");
+    ended.assert_code(0);
+    assert_eq!(costs["method"]["mechanisms"], serde_json::json!(["pipe", "ring_spin"]));
+    assert_eq!(rows(&costs, "ipc").len(), 2 * 3 * 2 * 2, "plans, CPUs, lengths");
+    assert!(
+        ended.stdout.contains("ring, spin") && !ended.stdout.contains("Unix stream  "),
+        "{}",
+        ended.stdout
+    );
+}
+
 /// What this thread starts from now on may use one CPU.
 fn on_one_cpu() {
     let allowed = rustix::thread::sched_getaffinity(None).unwrap();
@@ -132,8 +205,12 @@ fn on_one_cpu() {
 #[test]
 fn with_a_single_cpu_the_other_rows_say_so() {
     on_one_cpu();
-    let (ended, costs, _) = costs("--only counter");
+    let (ended, costs, _) = costs("--only counter,ipc --mechanisms pipe,lock");
     ended.assert_code(0).assert_says("This process may use 1 CPU;").assert_says("may use one CPU only");
+    for (cell, row) in rows(&costs, "ipc") {
+        assert_eq!(row["obstacle"].is_string(), cell["cpus"] == "two", "{row}");
+    }
+    assert_eq!(ended.stdout.matches("messages between two CPUs: not run").count(), 1, "told once");
     for (cell, row) in rows(&costs, "counter") {
         assert_eq!(row["obstacle"].is_string(), cell["cpus"] == "all", "{row}");
         assert_eq!(row["figures"].as_object().unwrap().is_empty(), cell["cpus"] == "all", "{row}");
@@ -157,6 +234,26 @@ fn what_cannot_be_run_is_a_row_with_its_reason() {
 }
 
 #[test]
+fn what_the_machine_refuses_is_a_row_too() {
+    // The kernel keeps no messages for this user.
+    on_one_cpu();
+    let mut command = Command::new("prlimit");
+    let exe = env!("CARGO_BIN_EXE_ropewalk");
+    command.args([
+        "--msgqueue=0:0",
+        exe,
+        "costs",
+        "--quick",
+        "--only",
+        "ipc",
+        "--mechanisms",
+        "message-queue",
+    ]);
+    let ended = Run::start(command).end();
+    ended.assert_code(0).assert_says("message queue, 64 B: not run:").assert_says("ulimit -q");
+}
+
+#[test]
 fn what_breaks_is_told_and_exits_with_1() {
     // Room for the command and for a process, not for the stacks of a hundred threads.
     let ended = limited("ulimit -v 450000", "--quick --only memory");
@@ -167,6 +264,7 @@ fn what_breaks_is_told_and_exits_with_1() {
 fn what_makes_no_sense_exits_with_2() {
     for (arguments, expected) in [
         ("--only nonsense", "nonsense"),
+        ("--mechanisms nonsense", "nonsense"),
         ("--rounds 0", "0"),
         ("--rounds 1001", "1001"),
         ("--json /nowhere/at/all", "/nowhere/at/all"),

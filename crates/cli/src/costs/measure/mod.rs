@@ -2,8 +2,12 @@
 //!
 //! A figure is the median over many short pieces: what another program or an interrupt does to one piece does not show.
 
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
 
 use crate::costs::cell::Cell;
 use crate::costs::method::Method;
@@ -14,6 +18,7 @@ use crate::usage;
 mod counter;
 mod creation;
 mod duel;
+mod exchange;
 mod memory;
 mod switch;
 mod touch;
@@ -27,6 +32,40 @@ const PIECE: Duration = Duration::from_micros(200);
 /// So many pieces at least, however long they take.
 const PIECES_MIN: usize = 5;
 
+/// What this machine has not got, or does not allow: no failure.
+#[derive(Debug)]
+pub(super) struct Refused(String);
+
+impl Refused {
+    /// Whatever the error is.
+    fn because(error: io::Error) -> io::Error {
+        io::Error::other(Self(error.to_string()))
+    }
+
+    /// Whatever the error is, with what was asked for.
+    fn with(what: &'static str) -> impl Fn(io::Error) -> io::Error {
+        move |error| io::Error::other(Self(format!("{what}: {error}")))
+    }
+
+    /// If the error is that a message is too long.
+    fn too_long(error: io::Error) -> io::Error {
+        if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) { Self::because(error) } else { error }
+    }
+
+    /// What an error says, if it is one.
+    pub(super) fn of(error: &io::Error) -> Option<String> {
+        error.get_ref()?.downcast_ref().map(Self::to_string)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Error for Refused {}
+
 /// Measures a cell. The process is pinned to the cell's CPUs, with all that it starts.
 ///
 /// # Errors
@@ -39,21 +78,29 @@ pub(super) fn measure(cell: Cell, method: &Method) -> io::Result<Figures> {
         Cell::Worst(worst) => worst::measure(worst, method),
         Cell::Memory(memory) => memory::measure(memory, method),
         Cell::Counter(counter) => counter::measure(counter, method),
+        Cell::Ipc(exchange) => exchange::measure(exchange, method),
     }
 }
 
 /// How often something has to be done to fill a piece. It has been done by then, so what happens only once is over.
 fn times_in_a_piece(mut often: impl FnMut(u64) -> io::Result<()>) -> io::Result<u64> {
-    let mut times = 1;
-    loop {
+    fill(PIECE, |times| {
         let start = Instant::now();
         often(times)?;
-        let took = start.elapsed();
-        if took >= PIECE {
+        Ok(start.elapsed())
+    })
+}
+
+/// How often something has to be done to take so long; it says itself how long it took.
+fn fill(piece: Duration, mut often: impl FnMut(u64) -> io::Result<Duration>) -> io::Result<u64> {
+    let mut times = 1;
+    loop {
+        let took = often(times)?;
+        if took >= piece {
             return Ok(times);
         }
         // Not by more than ten: the first ones may have been slow for once.
-        let factor = PIECE.as_secs_f64() / took.as_secs_f64().max(1e-9);
+        let factor = piece.as_secs_f64() / took.as_secs_f64().max(1e-9);
         times = (times as f64 * factor.clamp(1.1, 10.0)).ceil() as u64;
     }
 }

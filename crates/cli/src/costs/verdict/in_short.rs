@@ -1,7 +1,10 @@
 //! The last sentence: true whatever was measured.
 
+use super::exchange::exchange_cell;
 use super::time::switch_cell;
 use crate::costs::cell::{Cell, Cpus, Creation, Creator, Guard, How, Plan, Worst};
+use crate::costs::mechanism::Mechanism;
+use crate::costs::method::SHORT;
 use crate::costs::result::{Figure, Row, Rows};
 use crate::costs::table::{percent, time};
 use crate::format;
@@ -15,6 +18,7 @@ pub(crate) fn in_short(rows: &[Row]) -> String {
     parts.extend(longest(all));
     parts.extend(waited(rows));
     parts.extend(counted(rows));
+    parts.extend(exchanged(all));
     if parts.is_empty() {
         let reason = rows.iter().find_map(|row| row.broken.as_ref().or(row.obstacle.as_ref()));
         return match reason {
@@ -97,5 +101,18 @@ fn counted(rows: &[Row]) -> Option<String> {
         lost(Plan::Process)?,
         lost(Plan::Thread)?,
         lost(Plan::Coroutine)?
+    ))
+}
+
+/// What a short message takes that is answered.
+fn exchanged(rows: Rows<'_>) -> Option<String> {
+    let of =
+        |mechanism, plan| rows.median(exchange_cell(mechanism, plan, SHORT), Figure::RoundTripNs).map(time);
+    Some(format!(
+        "a message there and back between processes takes {} through pipes, {} through rings, between coroutines {} through \
+         channels",
+        of(Mechanism::Pipe, Plan::Process)?,
+        of(Mechanism::RingAdaptive, Plan::Process)?,
+        of(Mechanism::Channel, Plan::Coroutine)?
     ))
 }

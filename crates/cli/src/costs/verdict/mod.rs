@@ -8,6 +8,7 @@ use crate::statistics::Ratio;
 use crate::verdict::{Finding, Verdict};
 
 mod counting;
+mod exchange;
 mod in_short;
 mod memory;
 mod time;
@@ -31,6 +32,7 @@ pub(crate) fn verdicts(method: &Method, rows: &[Row]) -> Vec<Verdict> {
         memory::ten_thousand(method, rows),
         counting::threads_need_locks(method, rows),
         counting::coroutines_need_none(method, rows),
+        exchange::much_data(rows),
     ]
 }
 

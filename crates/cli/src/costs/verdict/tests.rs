@@ -1,7 +1,11 @@
 //! The verdicts on rows with fixed figures.
 
 use super::*;
-use crate::costs::cell::{Cell, Counter, Cpus, Creation, Creator, Guard, How, Memory, Plan, Switch, Worst};
+use crate::costs::cell::{
+    Cell, Counter, Cpus, Creation, Creator, Exchange, Guard, How, Memory, Plan, Switch, Worst,
+};
+use crate::costs::mechanism::Mechanism;
+use crate::costs::method::{LONG, SHORT};
 use crate::costs::result::Figure;
 use crate::costs::sample::{method, row};
 
@@ -195,4 +199,53 @@ fn the_last_sentence_says_what_was_measured() {
     let cell = Cell::Memory(Memory { plan: Plan::Process, tasks: 32 });
     let short = Row::of(cell, &[crate::costs::result::Outcome::Impossible("too little memory".into())]);
     assert_eq!(in_short(&[short]), "In short: nothing could be measured: too little memory.");
+}
+
+fn message(mechanism: Mechanism, plan: Plan, bytes: u32, times: &[f64]) -> Row {
+    let cell = Cell::Ipc(Exchange { mechanism, plan, bytes, cpus: Cpus::One });
+    row(cell, &[(Figure::RoundTripNs, times)])
+}
+
+#[test]
+fn much_data_is_judged_by_what_a_channel_within_a_process_takes() {
+    let within = || message(Mechanism::Channel, Plan::Thread, LONG, &[9e3, 10e3, 11e3]);
+    let stream = |times: &[f64]| message(Mechanism::UnixStream, Plan::Process, LONG, times);
+    let ring = |time| message(Mechanism::RingAdaptive, Plan::Process, LONG, &[time; 3]);
+    for (rows, finding, said) in [
+        (
+            vec![within(), stream(&[0.9e6, 1e6, 1.1e6])],
+            Finding::Holds,
+            "takes 1.00 ms through a Unix stream, 100 times the 10.0 µs",
+        ),
+        (
+            vec![within(), stream(&[1e6; 3]), ring(900e3)],
+            Finding::Holds,
+            "it takes 900 µs, 0.90 times the stream's",
+        ),
+        (
+            vec![within(), stream(&[1e6; 3]), ring(100e3)],
+            Finding::InPart,
+            "it takes 100 µs, 0.10 times the stream's",
+        ),
+        (vec![within(), stream(&[9e3, 10e3, 12e3])], Finding::NotHere, "no more than the 10.0 µs"),
+        (vec![within(), stream(&[1e6])], Finding::NotMeasured, "proves nothing"),
+    ] {
+        let (found, text) = judged(&rows, "To exchange much data");
+        assert_eq!(found, finding, "{text}");
+        assert!(text.contains(said), "{text}");
+    }
+    assert_eq!(judged(&[within()], "To exchange much data").0, Finding::NotMeasured);
+}
+
+#[test]
+fn the_last_sentence_speaks_of_short_messages() {
+    let rows = [
+        message(Mechanism::Pipe, Plan::Process, SHORT, &[9e3; 3]),
+        message(Mechanism::RingAdaptive, Plan::Process, SHORT, &[2e3; 3]),
+        message(Mechanism::Channel, Plan::Coroutine, SHORT, &[150.0; 3]),
+    ];
+    let expected = "In short: a message there and back between processes takes 9.00 µs through pipes, 2.00 µs through \
+                    rings, between coroutines 150 ns through channels.";
+    assert_eq!(in_short(&rows), expected);
+    assert_eq!(in_short(&rows[1..]), "In short: too little was measured to say.");
 }

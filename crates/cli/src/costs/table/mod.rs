@@ -1,14 +1,17 @@
 //! The results as text for 80 columns: a table for each part, and the verdicts.
 
+mod messages;
+
 use std::fmt::Write as _;
 
 use comfy_table::CellAlignment::{Left, Right};
 
 use crate::costs::cell::{
-    CREATORS, Cell, Counter, Cpus, Creation, Creator, GUARDS, Guard, How, Memory, PLANS, Part, Plan,
-    SWITCHES, Switch, WORST, Worst,
+    CREATORS, Cell, Counter, Cpus, Creation, Creator, Exchange, GUARDS, Guard, How, Memory, PLANS, Part,
+    Plan, SWITCHES, Switch, WORST, Worst,
 };
 use crate::costs::method::Method;
+use crate::costs::obstacle::ONE_CPU;
 use crate::costs::result::{Costs, Figure, Row, Rows};
 use crate::format;
 use crate::machine::Machine;
@@ -61,6 +64,7 @@ pub(crate) fn tables(costs: &Costs) -> String {
             Part::Worst => worst(costs),
             Part::Memory => memory(costs),
             Part::Counter => counter(costs),
+            Part::Ipc => messages::messages(costs),
         };
     }
     text + &missing(&costs.rows)
@@ -306,6 +310,18 @@ fn counter(costs: &Costs) -> String {
     format!("\nA counter that tasks share\n{}{note}", show(&table))
 }
 
+/// Whose figures are missing for this reason: of messages not each plan by itself.
+fn whose(cell: Cell, reason: &str) -> String {
+    match cell {
+        Cell::Ipc(_) if reason == ONE_CPU => "messages between two CPUs".to_owned(),
+        Cell::Ipc(Exchange { mechanism, bytes: 0, .. }) => mechanism.name().to_owned(),
+        Cell::Ipc(Exchange { mechanism, bytes, .. }) => {
+            format!("{}, {}", mechanism.name(), format::bytes(bytes.into()))
+        }
+        _ => cell.to_string(),
+    }
+}
+
 /// Why figures are missing, each reason once.
 fn missing(rows: &[Row]) -> String {
     let mut text = String::new();
@@ -314,7 +330,7 @@ fn missing(rows: &[Row]) -> String {
         let reasons = [("not run", &row.obstacle), ("BROKEN", &row.broken)];
         for (what, reason) in reasons.into_iter().filter_map(|(what, reason)| Some((what, reason.as_ref()?)))
         {
-            let line = format!("{}: {what}: {reason}", row.cell);
+            let line = format!("{}: {what}: {reason}", whose(row.cell, reason));
             if !told.contains(&line) {
                 let _ = write!(text, "{}", wrap(&line, "  "));
                 told.push(line);
