@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use ropewalk::channel::{self, Receiver, Sender};
-use ropewalk::io::{PipeWriter, pipe};
+use ropewalk::io::{PipeReader, PipeWriter, pipe};
 use ropewalk::ipc::Segment;
 use ropewalk::sync::{Arc, Condvar, Mutex};
 use ropewalk::{JoinHandle, Runtime, coroutine, process, thread};
@@ -39,30 +39,30 @@ pub(crate) fn main() {
 }
 
 static WRENCH: Mutex<()> = Mutex::new(()); // each process has one
-
 fn open_branches() {
     let _in_use = WRENCH.lock().unwrap();
     let board = Segment::new(1).expect("memory");
-    for (name, burns) in [("north", false), ("south", true)] {
-        let (phone, line) = pipe().expect("a telephone line");
-        let office = process::spawn(branch, (line, board.clone(), burns)).expect("one more process");
-        println!("  phone    {name}: {}", io::read_to_string(phone).expect("it hangs up"));
-        match office.join() {
-            Ok(()) => println!("  join     {name}: its work is done"),
-            Err(error) => println!("  fire     {name} {}", error.exit().expect("a process")),
-        }
-    }
-    println!("  board    jobs done, by all branches: {}", board[0].load(SeqCst));
+    let (line, phone) = pipe().expect("a telephone line");
+    let north = process::spawn(north, (phone, board.clone())).expect("one more process");
+    let south = process::spawn(south, (line, board.clone())).expect("one more process");
+    println!("  fire     south {}", south.join().unwrap_err().exit().expect("a process"));
+    north.join().unwrap();
+    println!("  join     north: its work is done");
+    println!("  board    what stands there: {} jobs done", board[0].load(SeqCst));
 }
 
-/// A branch: its telephone, the notice board of all offices, and whether it is to burn down.
-fn branch((mut phone, board, burns): (PipeWriter, Segment, bool)) {
-    let own = if WRENCH.try_lock().is_ok() { "we have our own wrench" } else { "our wrench is in use" };
+/// A branch: it has the notice board of all offices, and a telephone to the other branch.
+fn north((mut phone, board): (PipeWriter, Segment)) {
+    let ours = if WRENCH.try_lock().is_ok() { "free" } else { "in use" };
     board[0].fetch_add(2, SeqCst);
-    write!(phone, "yours is in use, {own}; 2 jobs are done").unwrap();
-    if burns {
-        kill_process(getpid(), Signal::KILL).unwrap();
-    }
+    write!(phone, "head office's wrench is in use, ours is {ours}").unwrap();
+}
+
+/// The other one: it listens until the caller hangs up, works, and burns down.
+fn south((line, board): (PipeReader, Segment)) {
+    println!("  phone    north to south: {}", io::read_to_string(line).expect("it hangs up"));
+    println!("  board    south reads {} jobs done, and adds 2", board[0].fetch_add(2, SeqCst));
+    kill_process(getpid(), Signal::KILL).unwrap();
 }
 
 /// One day, as the diary has it.

@@ -21,11 +21,11 @@ with threads:
            Qian drops the can and goes too
 with coroutines: the same 13 lines, word for word
 with branch offices, which are processes:
-  phone    north: yours is in use, we have our own wrench; 2 jobs are done
-  join     north: its work is done
-  phone    south: yours is in use, we have our own wrench; 2 jobs are done
+  phone    north to south: head office's wrench is in use, ours is free
+  board    south reads 2 jobs done, and adds 2
   fire     south was ended by signal 9 (SIGKILL)
-  board    jobs done, by all branches: 4
+  join     north: its work is done
+  board    what stands there: 4 jobs done
 ";
     assert_eq!(bare("company"), expected);
 }
