@@ -10,7 +10,7 @@ use crate::{files, usage};
 /// What stands below `--help`.
 const NOTES: &str = "\
 Examples:
-  ropewalk costs                            everything: some minutes
+  ropewalk costs                            everything: two or three minutes
   ropewalk costs --quick                    does it work? in seconds
   ropewalk costs --only switch,worst        these parts
   ropewalk costs --only ipc --mechanisms pipe,ring-spin
