@@ -10,6 +10,10 @@
 //! same under every plan, also under those whose connections are processes themselves, so that plans are compared and
 //! ledgers are not.
 //!
+//! Why whoever asks sleeps, and there is no choice of [`WaitPolicy`](ropewalk::ipc::ring::WaitPolicy): a reply comes after its
+//! group's commit, a sync, so who looks for it for a while sleeps all the same, and who looks until it is there takes the CPU
+//! from those who serve, and from the ledger.
+//!
 //! Balances are also kept in memory as of the last commit: `GET /accounts/7` neither waits for a commit nor touches
 //! SQLite, and never shows money that could still be lost.
 
