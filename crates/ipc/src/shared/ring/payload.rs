@@ -85,6 +85,7 @@ impl<T: Plain> sealed::Layout for [T] {
 impl<T: Plain> Message for T {
     type Owned = T;
 
+    #[inline]
     fn read(words: &[AtomicU32], _: usize) -> T {
         let mut value = T::new_zeroed();
         copy_out(words, 0, value.as_mut_bytes());
@@ -95,6 +96,7 @@ impl<T: Plain> Message for T {
 impl<T: Plain> Message for [T] {
     type Owned = Vec<T>;
 
+    #[inline]
     fn read(words: &[AtomicU32], length: usize) -> Vec<T> {
         let mut values = Vec::new();
         values.resize_with(length, T::new_zeroed);
@@ -104,18 +106,21 @@ impl<T: Plain> Message for [T] {
 }
 
 /// Writes `bytes` into the words, from this byte on.
+#[inline]
 pub(super) fn copy_in(words: &[AtomicU32], at: usize, bytes: &[u8]) {
     let (edge, rest) = bytes.split_at(bytes.len().min(to_border(at)));
     merge(words, at, edge);
     let words = &words[(at + edge.len()) / WORD..];
     let (whole, end) = rest.as_chunks::<WORD>();
-    for (word, bytes) in words.iter().zip(whole) {
+    // As many as there are bytes: of a type, known where this is compiled.
+    for (word, bytes) in words[..whole.len()].iter().zip(whole) {
         word.store(u32::from_ne_bytes(*bytes), Relaxed);
     }
     merge(words, whole.len() * WORD, end);
 }
 
 /// Reads `bytes` out of the words, from this byte on.
+#[inline]
 pub(super) fn copy_out(words: &[AtomicU32], at: usize, bytes: &mut [u8]) {
     let edge = bytes.len().min(to_border(at));
     let (edge, rest) = bytes.split_at_mut(edge);
@@ -123,18 +128,20 @@ pub(super) fn copy_out(words: &[AtomicU32], at: usize, bytes: &mut [u8]) {
     let words = &words[(at + edge.len()) / WORD..];
     let (whole, end) = rest.as_chunks_mut::<WORD>();
     let count = whole.len();
-    for (word, bytes) in words.iter().zip(whole) {
+    for (word, bytes) in words[..count].iter().zip(whole) {
         *bytes = word.load(Relaxed).to_ne_bytes();
     }
     extract(words, count * WORD, end);
 }
 
 /// How many bytes from here until a word begins.
+#[inline]
 fn to_border(at: usize) -> usize {
     at.wrapping_neg() % WORD
 }
 
 /// Writes bytes into a part of one word.
+#[inline]
 fn merge(words: &[AtomicU32], at: usize, bytes: &[u8]) {
     if !bytes.is_empty() {
         let word = &words[at / WORD];
@@ -145,6 +152,7 @@ fn merge(words: &[AtomicU32], at: usize, bytes: &[u8]) {
 }
 
 /// Reads bytes from a part of one word.
+#[inline]
 fn extract(words: &[AtomicU32], at: usize, bytes: &mut [u8]) {
     if !bytes.is_empty() {
         let whole = words[at / WORD].load(Relaxed).to_ne_bytes();
