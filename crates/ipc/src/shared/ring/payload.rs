@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
+use ropewalk_sys::shared_memory;
 use zerocopy::IntoBytes;
 
 use crate::shared::value::{self, Plain};
@@ -112,10 +113,7 @@ pub(super) fn copy_in(words: &[AtomicU32], at: usize, bytes: &[u8]) {
     merge(words, at, edge);
     let words = &words[(at + edge.len()) / WORD..];
     let (whole, end) = rest.as_chunks::<WORD>();
-    // As many as there are bytes: of a type, known where this is compiled.
-    for (word, bytes) in words[..whole.len()].iter().zip(whole) {
-        word.store(u32::from_ne_bytes(*bytes), Relaxed);
-    }
+    shared_memory::copy_in(words, whole);
     merge(words, whole.len() * WORD, end);
 }
 
@@ -128,9 +126,7 @@ pub(super) fn copy_out(words: &[AtomicU32], at: usize, bytes: &mut [u8]) {
     let words = &words[(at + edge.len()) / WORD..];
     let (whole, end) = rest.as_chunks_mut::<WORD>();
     let count = whole.len();
-    for (word, bytes) in words[..count].iter().zip(whole) {
-        *bytes = word.load(Relaxed).to_ne_bytes();
-    }
+    shared_memory::copy_out(words, whole);
     extract(words, count * WORD, end);
 }
 
@@ -167,14 +163,14 @@ mod tests {
     #[test]
     fn any_part_of_the_words_is_written_and_read_and_nothing_beside_it() {
         for at in 0..9 {
-            for length in 0..12 {
-                let words: Vec<_> = (0..6).map(|_| AtomicU32::new(u32::MAX)).collect();
-                let bytes: Vec<u8> = (0..length as u8).collect();
+            for length in (0..12).chain(250..262).chain([4096, 10_001]) {
+                let words: Vec<_> = (0..2600).map(|_| AtomicU32::new(u32::MAX)).collect();
+                let bytes: Vec<u8> = (0..length).map(|n| n as u8).collect();
                 copy_in(&words, at, &bytes);
                 let mut read = vec![0; length];
                 copy_out(&words, at, &mut read);
                 assert_eq!(read, bytes);
-                let mut all = [0; 24];
+                let mut all = vec![0; 4 * words.len()];
                 copy_out(&words, 0, &mut all);
                 assert!(all[..at].iter().chain(&all[at + length..]).all(|byte| *byte == 255));
             }
