@@ -24,7 +24,8 @@
 //! - **When all have gone** on one side, by dropping their ends or by dying, or on the way there, the other side is told:
 //!   receivers get what is left, and then [`RecvError`](ropewalk_sync::channel::RecvError); senders
 //!   [`SendError`](ropewalk_sync::channel::SendError), in both cases a moment later.
-//! - **Trust.** Who lies harms nobody's memory: messages are copied as atomic words, lengths are cut to what there is room for.
+//! - **Trust.** Who lies harms nobody's memory: messages are copied as integers of which any bits are valid, lengths are cut to what
+//!   there is room for.
 //!   References to what stands in a slot are for those who trust the others not to write there meanwhile, and `unsafe`.
 //!
 //! # Rules
