@@ -11,6 +11,7 @@ use ropewalk_ipc::message::{Descriptor, decode, encode};
 use ropewalk_ipc::segment::Segment;
 use ropewalk_ipc::shared::Region;
 use ropewalk_ipc::shared::ring::{self, Builder, Many, One, Receiver, Sender, WaitPolicy};
+use ropewalk_sync::channel::{RecvError, TryRecvError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -59,6 +60,49 @@ fn the_only_end_is_in_one_pair_of_hands() {
     drop(theirs);
     drop(sender);
     assert!(receiver.recv().is_err());
+}
+
+/// However often it comes round, and whoever has its ends: a slot is free when its message was read, and not before.
+#[test]
+fn a_ring_is_full_when_it_is_full() {
+    for capacity in [1, 2, 8] {
+        let (mut sender, mut receiver) = ring::spsc::<u64>(capacity).unwrap();
+        let (mut next, mut read) = (0, 0);
+        for round in 0..3 * capacity as u64 {
+            while sender.try_send(&next).is_ok() {
+                next += 1;
+            }
+            assert_eq!(next - read, capacity as u64, "there is room for so many");
+            // Who has just come knows nothing of the other side.
+            if round % 2 == 0 {
+                sender = sent(&sender).unwrap();
+            } else {
+                receiver = sent(&receiver).unwrap();
+            }
+            assert!(sender.try_send(&next).unwrap_err().is_full());
+            // What is forgotten was not read.
+            std::mem::forget(receiver.try_recv_ref().unwrap());
+            assert!(sender.try_send(&next).unwrap_err().is_full());
+            for _ in 0..=round % capacity as u64 {
+                assert_eq!(receiver.try_recv(), Ok(read));
+                read += 1;
+            }
+        }
+    }
+}
+
+/// A slot that is still had by somebody is no end: what stands behind it will be received.
+#[test]
+fn what_is_behind_a_slot_on_loan_is_not_given_up_when_all_senders_have_gone() {
+    let (mut sender, mut receiver) = ring::mpmc::<u64>(4).unwrap();
+    let (later, mut told_later) = ring::mpmc::<u64>(4).unwrap();
+    // As that of one that has died, until somebody tidies up.
+    std::mem::forget(sender.loan().unwrap());
+    sender.send(&7).unwrap();
+    drop(sender);
+    drop(later);
+    assert_eq!(told_later.recv(), Err(RecvError));
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
 }
 
 /// As an end is written: what another process may make up.

@@ -27,6 +27,11 @@
 //!    goes on could mistake one for another.
 //! 4. Where there is one producer only, it needs no claim and no counter: it knows its position, and its slot is free or not
 //!    (as in FastForward: Giacomoni, Moseley and Vachharajani, PPoPP 2008). Likewise with one consumer.
+//!    Where there is one of each, slots are not given back one by one either: `head` says how far the consumer has come, and
+//!    the producer looks there only when it has used up all the room that it knew of (as in Lamport's ring, "Specifying
+//!    Concurrent Program Modules", TOPLAS 1983, with the cached index of MCRingBuffer: Lee, Bu and Chandranmenon, IPDPS 2010).
+//!    So a slot's line of the cache goes one way only, and that of `head` moves once for each lap. There a slot goes from
+//!    full to full of the next lap, and nobody has anything that would have to be freed.
 //! 5. What stands in the words may be nonsense that somebody has written there. Each call makes a bounded number of steps,
 //!    and gives positions only, which are no more than numbers.
 //!
@@ -94,12 +99,14 @@ impl Turns {
     }
 
     /// How many slots there are.
+    #[inline]
     #[must_use]
     pub fn capacity(self) -> usize {
         1 << self.shift
     }
 
     /// The slot of a position.
+    #[inline]
     #[must_use]
     pub fn index(self, position: u32) -> usize {
         position as usize & (self.capacity() - 1)
@@ -134,6 +141,7 @@ impl Turns {
     }
 
     /// One of many producers claims the next slot. `step` is called between two steps that others see.
+    #[inline]
     pub fn claim<'a>(
         self,
         tail: &AtomicU32,
@@ -154,6 +162,7 @@ impl Turns {
     }
 
     /// One of many consumers takes the next message. `step` is called between two steps that others see.
+    #[inline]
     pub fn take<'a>(
         self,
         head: &AtomicU32,
@@ -210,6 +219,7 @@ impl Turns {
     }
 
     /// Whether the slot of the only producer's next position is free.
+    #[inline]
     pub fn next_free<'a>(self, position: u32, slot: impl Fn(usize) -> &'a AtomicU32) -> Look {
         // SYNC: slots.free
         let is_free = slot(self.index(position)).load(SeqCst) == self.word(position, FREE, 0);
@@ -217,7 +227,12 @@ impl Turns {
     }
 
     /// The first message from the only consumer's next position on, which is advanced over slots that are past their turn.
+    #[inline]
     pub fn next_full<'a>(self, next: &mut u32, slot: impl Fn(usize) -> &'a AtomicU32) -> Look {
+        // SYNC: slots.full
+        if slot(self.index(*next)).load(SeqCst) == self.word(*next, FULL, 0) {
+            return Look::Found(*next);
+        }
         for _ in 0..=self.capacity() {
             // SYNC: slots.full
             match self.turn(slot(self.index(*next)).load(SeqCst), *next) {
@@ -230,13 +245,45 @@ impl Turns {
         Look::Busy
     }
 
+    /// Whether there is room for the only producer's message of this position, where there is one consumer only. `seen` is how
+    /// far that one has come, as far as the producer knows.
+    #[inline]
+    pub fn next_room(self, position: u32, head: &AtomicU32, seen: &mut u32) -> Look {
+        if self.is_ahead(position, *seen) {
+            return Look::Found(position);
+        }
+        // SYNC: slots.free
+        *seen = head.load(SeqCst);
+        if self.is_ahead(position, *seen) { Look::Found(position) } else { Look::Nothing }
+    }
+
+    /// What a producer knows who has not looked yet.
+    #[must_use]
+    pub fn none_seen(self, position: u32) -> u32 {
+        position.wrapping_sub(1 << self.shift)
+    }
+
+    /// Whether the slot of a position is free when its consumer has come to `head`.
+    fn is_ahead(self, position: u32, head: u32) -> bool {
+        position.wrapping_sub(head) < 1 << self.shift
+    }
+
+    /// The only consumer has read the only producer's message.
+    #[inline]
+    pub fn pass(self, head: &AtomicU32, position: u32) {
+        // SYNC: slots.free
+        head.store(position.wrapping_add(1), SeqCst);
+    }
+
     /// The message is written: the slot is full. By whoever has claimed it, or is the only producer.
+    #[inline]
     pub fn publish(self, word: &AtomicU32, position: u32) {
         // SYNC: slots.full
         word.store(self.word(position, FULL, 0), SeqCst);
     }
 
     /// The message is read, or is not to be: the slot is free for the next lap. By whoever has it.
+    #[inline]
     pub fn release(self, word: &AtomicU32, position: u32) {
         // SYNC: slots.free
         word.store(self.free_again(position), SeqCst);

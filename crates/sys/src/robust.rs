@@ -26,7 +26,7 @@
 //! 3. The memory is seen as atomic integers and as nothing else, as in `shared_memory`.
 
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicUsize};
@@ -70,10 +70,12 @@ const _: () = assert!(SLOTS * NODE_STEP <= 4096, "the nodes fit into the smalles
 /// Sealed memory, mapped as words with a page for nodes in front.
 #[derive(Debug)]
 pub struct RobustWords {
-    /// The page of the nodes; the words begin behind it.
+    /// The page of the nodes.
     nodes: NonNull<u8>,
-    /// The length of the memory in bytes.
-    length: usize,
+    /// Behind it: all of the memory. Kept, because to ask for the size of a page takes longer than to send a message.
+    words: NonNull<[AtomicU32]>,
+    /// How many bytes are mapped, both together.
+    mapped: usize,
 }
 
 // SAFETY: a mapping belongs to the process, not to a thread; words and nodes are atomic.
@@ -97,8 +99,11 @@ impl RobustWords {
         // SAFETY: a new mapping at an address that the kernel chooses touches nothing that exists.
         let base = unsafe { mmap_anonymous(ptr::null_mut(), all, protection, MapFlags::PRIVATE) }?;
         let nodes = NonNull::new(base.cast::<u8>()).ok_or(io::ErrorKind::OutOfMemory)?;
+        // SAFETY: the mapping is a page longer than the memory.
+        let first = unsafe { nodes.byte_add(page) }.cast::<AtomicU32>();
         // From here on it is unmapped by `drop`.
-        let words = Self { nodes, length };
+        let words = NonNull::slice_from_raw_parts(first, length / size_of::<u32>());
+        let words = Self { nodes, words, mapped: all };
         let flags = MapFlags::SHARED | MapFlags::FIXED;
         // SAFETY: it replaces the pages of the mapping above from its second on, which nobody has seen.
         unsafe { mmap(base.byte_add(page), length, protection, flags, memory, 0) }?;
@@ -121,13 +126,42 @@ impl RobustWords {
 impl Deref for RobustWords {
     type Target = [AtomicU32];
 
+    #[inline]
     fn deref(&self) -> &[AtomicU32] {
         // SAFETY: rules 1 and 3: so many words lie behind the page, aligned, and live as long as `self`; the size of the
         // memory is sealed.
-        unsafe {
-            let first = self.nodes.byte_add(crate::memory::page_size()).cast::<AtomicU32>();
-            std::slice::from_raw_parts(first.as_ptr(), self.length / size_of::<u32>())
-        }
+        unsafe { self.words.as_ref() }
+    }
+}
+
+/// Some of the words, one behind the other, and what keeps the mapping: the way to them is found and checked once.
+#[derive(Clone, Debug)]
+pub struct Part {
+    words: NonNull<[AtomicU32]>,
+    _whole: Arc<RobustWords>,
+}
+
+// SAFETY: as `RobustWords`.
+unsafe impl Send for Part {}
+// SAFETY: as above.
+unsafe impl Sync for Part {}
+
+impl Part {
+    /// These words; none if there are not so many.
+    #[must_use]
+    pub fn new(whole: &Arc<RobustWords>, range: Range<usize>) -> Option<Self> {
+        let words = NonNull::from(whole.get(range)?);
+        Some(Self { words, _whole: whole.clone() })
+    }
+}
+
+impl Deref for Part {
+    type Target = [AtomicU32];
+
+    #[inline]
+    fn deref(&self) -> &[AtomicU32] {
+        // SAFETY: rules 1 and 3: it came from a reference into the mapping, which lives as long as `self` has it.
+        unsafe { self.words.as_ref() }
     }
 }
 
@@ -140,7 +174,7 @@ impl AsRef<[AtomicU32]> for RobustWords {
 impl Drop for RobustWords {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours, whole, and every reference into it has borrowed `self`.
-        let _ = unsafe { munmap(self.nodes.as_ptr().cast(), self.length + crate::memory::page_size()) };
+        let _ = unsafe { munmap(self.nodes.as_ptr().cast(), self.mapped) };
     }
 }
 

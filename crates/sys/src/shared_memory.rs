@@ -7,6 +7,10 @@
 //! 3. A mapping is seen as atomic integers of one size and as nothing else ([`Word`]). What anybody else does to the
 //!    memory - another process, the kernel in a write(2), another mapping - happens outside of this program, as what a
 //!    device does: any bits may be found, and all bits are a valid integer.
+//! 4. Many words at once are copied by an instruction that the compiler does not look into ([`copy_in`], [`copy_out`]). What it
+//!    does to the memory is what another process would do: byte by byte, each of them whole, in any order. Copied are
+//!    integers, of which any bits are valid, from words that somebody may be writing to, or to words that somebody may be
+//!    reading.
 //!
 //! The seals do not keep a process that has the descriptor from punching holes (fallocate(2)). A hole reads as zero, and
 //! takes memory again when it is touched.
@@ -16,6 +20,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use rustix::fs::{
@@ -156,5 +161,71 @@ impl<T: Word> Drop for Words<T> {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours, whole, and every reference into it has borrowed `self`.
         let _ = unsafe { munmap(self.base.as_ptr().cast(), self.length) };
+    }
+}
+
+/// From so many words on the processor copies them by itself, faster than word by word.
+const MANY: usize = 64;
+
+/// Writes the bytes into the words, in no order that others could rely upon.
+///
+/// # Panics
+/// If there are not so many words.
+#[inline]
+pub fn copy_in(words: &[AtomicU32], bytes: &[[u8; size_of::<u32>()]]) {
+    let words = &words[..bytes.len()];
+    if can_copy_many(words.len()) {
+        // SAFETY: there is room for so many bytes, which may be written through a shared reference, as the words are atomic.
+        return unsafe {
+            copy_many(words.as_ptr().cast_mut().cast(), bytes.as_ptr().cast(), size_of_val(words))
+        };
+    }
+    for (word, bytes) in words.iter().zip(bytes) {
+        word.store(u32::from_ne_bytes(*bytes), Relaxed);
+    }
+}
+
+/// Reads the bytes out of the words; what somebody writes to meanwhile is read in pieces.
+///
+/// # Panics
+/// If there are not so many words.
+#[inline]
+pub fn copy_out(words: &[AtomicU32], bytes: &mut [[u8; size_of::<u32>()]]) {
+    let words = &words[..bytes.len()];
+    if can_copy_many(words.len()) {
+        // SAFETY: so many bytes are there, and there is room for them.
+        return unsafe { copy_many(bytes.as_mut_ptr().cast(), words.as_ptr().cast(), size_of_val(words)) };
+    }
+    for (word, bytes) in words.iter().zip(bytes) {
+        *bytes = word.load(Relaxed).to_ne_bytes();
+    }
+}
+
+/// Under Miri, and on other processors, words are copied one by one.
+fn can_copy_many(words: usize) -> bool {
+    cfg!(all(target_arch = "x86_64", not(miri))) && words >= MANY
+}
+
+/// Rule 4. Its stores are done before those that come later in the program (Intel SDM 1, 7.3.9.3; AMD64 APM 2, 7.1).
+///
+/// # Safety
+/// So many bytes can be read there, and written there; the two do not overlap.
+#[inline]
+unsafe fn copy_many(to: *mut u8, from: *const u8, count: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the caller's promise; the direction flag is clear, as at every function's beginning.
+    unsafe {
+        std::arch::asm!(
+            "rep movsb",
+            inout("rcx") count => _,
+            inout("rdi") to => _,
+            inout("rsi") from => _,
+            options(nostack, preserves_flags),
+        );
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (to, from, count);
+        unreachable!("words are copied one by one here");
     }
 }

@@ -128,6 +128,13 @@ fn first_cpus(count: usize) -> Vec<usize> {
     allowed_cpus().into_iter().take(count).collect()
 }
 
+/// This thread stays on this CPU, where that is allowed.
+pub(crate) fn pin_thread(cpu: usize) {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    let _ = sched_setaffinity(None, &set);
+}
+
 /// Does `body` on these CPUs: what it spawns stays there.
 pub(crate) fn on_cpus<T>(cpus: &[usize], body: impl FnOnce() -> T) -> T {
     let before = sched_getaffinity(None);

@@ -5,6 +5,7 @@ mod channels;
 mod channels_async;
 mod generators;
 mod growth;
+mod ipc;
 mod latency;
 mod locks;
 mod memory;
@@ -34,6 +35,7 @@ pub(crate) fn all() -> Vec<Subject> {
         net::http(),
         wake::subject(),
         processes::subject(),
+        ipc::subject(),
         cancel::subject(),
         skew::subject(),
         growth::subject(),

@@ -49,10 +49,18 @@ pub(super) fn wait(word: &AtomicU32, listening: Listening, wait: &Wait) -> Resul
 }
 
 /// Wakes all who listen. The state was changed before, with `SeqCst`.
+#[inline]
 pub(super) fn ring(word: &AtomicU32) {
     crash::point("bell: about to ring");
     // SYNC: bell
-    let mut value = word.load(SeqCst);
+    let value = word.load(SeqCst);
+    if value & LISTENED != 0 {
+        ring_for_those_who_listen(word, value);
+    }
+}
+
+#[cold]
+fn ring_for_those_who_listen(word: &AtomicU32, mut value: u32) {
     while value & LISTENED != 0 {
         let rung = value.wrapping_add(STEP) & !LISTENED;
         match word.compare_exchange_weak(value, rung, SeqCst, SeqCst) {

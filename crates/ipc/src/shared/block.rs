@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use ropewalk_sys::robust::SLOTS;
+use ropewalk_sys::robust::{Part, SLOTS};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -147,6 +147,7 @@ impl<'a> Fields<'a> {
         &self.words[FIRST_LOCK + 1]
     }
 
+    #[inline]
     pub(super) fn state(self) -> &'a AtomicU32 {
         &self.words[FIRST_LOCK + 2]
     }
@@ -170,6 +171,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Both copies of the value.
+    #[inline]
     pub(super) fn value(self) -> &'a [AtomicU32] {
         &self.words[HEADER + SLOTS * self.kind.words_per_slot()..]
     }
@@ -212,6 +214,7 @@ pub(super) fn all(words: &[AtomicU32], range: Range<usize>) -> impl Iterator<Ite
 pub(super) struct Block {
     region: Region,
     at: usize,
+    words: Part,
     form: Form,
 }
 
@@ -246,12 +249,12 @@ impl Block {
 
     /// The structure that somebody else says is there.
     pub(super) fn find(region: Region, at: usize, form: Form) -> io::Result<Self> {
-        let fits = region.words().get(at..).is_some_and(|words| form.fits(words));
-        if !at.is_multiple_of(ALIGNMENT) || !fits {
+        let words = at.checked_add(form.words()).and_then(|end| region.part(at..end));
+        let Some(words) = words.filter(|words| at.is_multiple_of(ALIGNMENT) && form.fits(words)) else {
             let text = format!("there is no {:?} of this type in the region at this place", form.kind);
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-        }
-        Ok(Self { region, at, form })
+        };
+        Ok(Self { region, at, words, form })
     }
 
     pub(super) fn region(&self) -> &Region {
@@ -268,8 +271,9 @@ impl Block {
         self.at
     }
 
+    #[inline]
     pub(super) fn fields(&self) -> Fields<'_> {
-        Fields { kind: self.form.kind, words: &self.region.words()[self.at..][..self.form.words()] }
+        Fields { kind: self.form.kind, words: &self.words }
     }
 
     pub(super) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

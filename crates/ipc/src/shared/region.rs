@@ -28,6 +28,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32};
@@ -35,7 +36,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak, mpsc};
 
 use ropewalk_sync::park::{self, Wait, WaitReason, Watch, WatchesWord, watch_word};
 use ropewalk_sys::process::{Lingering, file_identity};
-use ropewalk_sys::robust::{DIED, Held, Keeper, RobustWords, SLOTS};
+use ropewalk_sys::robust::{DIED, Held, Keeper, Part, RobustWords, SLOTS};
 use ropewalk_sys::shared_memory::SealedMemory;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -203,6 +204,11 @@ impl Region {
 
     pub(super) fn words(&self) -> &[AtomicU32] {
         &self.0.words
+    }
+
+    /// These words, if there are so many.
+    pub(super) fn part(&self, range: Range<usize>) -> Option<Part> {
+        Part::new(&self.0.words, range)
     }
 
     pub(super) fn owner(&self) -> Owner {

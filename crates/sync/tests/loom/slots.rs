@@ -179,6 +179,45 @@ fn a_slot_of_the_dead_is_freed_while_others_use_theirs() {
     });
 }
 
+/// The producer comes round, and writes only what was read: a pair has no slots to give back.
+#[test]
+fn a_pair_goes_by_how_far_its_consumer_has_come() {
+    model(|| {
+        let ring = Ring::new();
+        let theirs = ring.clone();
+        let producer = thread::spawn(move || {
+            let (mut sent, mut seen) = (0, theirs.turns.none_seen(0));
+            for position in 0..3 {
+                match theirs.turns.next_room(position, &theirs.head, &mut seen) {
+                    Look::Found(_) => theirs.publish(position, position + 1),
+                    _ => break,
+                }
+                sent += 1;
+            }
+            sent
+        });
+        let (mut next, mut got) = (0, 0);
+        let mut look = || match ring.turns.next_full(&mut next, |index| &ring.words[index]) {
+            Look::Found(position) => {
+                // SAFETY: see `Ring`.
+                let message = ring.message(position).with(|place| unsafe { *place });
+                assert_eq!(message, position + 1);
+                ring.turns.pass(&ring.head, position);
+                next = position + 1;
+                true
+            }
+            _ => false,
+        };
+        (0..2).for_each(|_| got += u32::from(look()));
+        let sent = producer.join().unwrap();
+        while look() {
+            got += 1;
+        }
+        assert_eq!(got, sent);
+        assert!(sent >= CAPACITY as u32, "an empty ring has room");
+    });
+}
+
 #[test]
 fn one_producer_and_one_consumer() {
     model(|| {

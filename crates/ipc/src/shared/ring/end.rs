@@ -40,28 +40,27 @@ impl Shared {
         Ok(shared)
     }
 
+    #[inline]
     pub(super) fn places(&self) -> Places<'_> {
         self.shape.places(self.block.fields())
     }
 
+    #[inline]
     pub(super) fn turns(&self) -> Turns {
         self.shape.turns
     }
 
-    fn is_single(&self) -> bool {
-        self.shape.single[self.role as usize]
-    }
-
-    /// Wakes the ends of this kind that wait.
-    pub(super) fn ring(&self, role: Role) {
-        bell::ring(self.places().bell(role));
+    /// Whether there is one end of each kind: then slots are not given back one by one.
+    #[inline]
+    pub(super) fn is_pair(&self) -> bool {
+        self.shape.single == [true, true]
     }
 
     /// All on the other side have gone.
     pub(super) fn hung_up(&self) {
         // SYNC: bell
         self.block.fields().state().fetch_or(self.role.other().gone(), SeqCst);
-        self.ring(self.role);
+        bell::ring(self.places().bell(self.role));
     }
 
     fn is_other_side_gone(&self) -> bool {
@@ -69,27 +68,44 @@ impl Shared {
     }
 
     /// The next slot, or why there is none.
-    fn look(&self, next: &mut u32) -> Result<u32, Stop> {
-        // Before the look: what was sent by who has gone is received.
-        let is_gone = self.is_other_side_gone();
-        if is_gone && self.role == Role::Sender {
+    #[inline(always)] // small once the kind is known, and so what it calls
+    fn look(&self, kind: Kind, way: &mut Way) -> Result<u32, Stop> {
+        if kind.role == Role::Sender && self.is_other_side_gone() {
             return Err(Stop::Gone);
         }
-        let (turns, places, owner) = (self.turns(), self.places(), self.block.owner().slot() as u32);
-        let (word, counter) = (|index| places.word(index), places.counter(self.role));
-        let look = match (self.role, self.is_single()) {
-            (Role::Sender, true) => turns.next_free(*next, word),
-            (Role::Receiver, true) => turns.next_full(next, word),
-            (Role::Sender, false) => turns.claim(counter, word, owner, crash::point),
-            (Role::Receiver, false) => turns.take(counter, word, owner, crash::point),
-        };
+        let mut look = self.look_once(kind, way);
+        if kind.role == Role::Receiver && look == Look::Nothing && self.is_other_side_gone() {
+            // What was sent by who has gone is received: so once more, now that this was seen.
+            look = self.look_once(kind, way);
+            if look == Look::Nothing {
+                return Err(Stop::Gone);
+            }
+        }
         match look {
             Look::Found(position) => Ok(position),
-            Look::Nothing if is_gone => Err(Stop::Gone),
             // If its sender has died, it is soon passed over.
             Look::Nothing | Look::Held => Err(Stop::Nothing),
             Look::Busy => Err(Stop::Busy),
         }
+    }
+
+    #[inline(always)]
+    fn look_once(&self, kind: Kind, way: &mut Way) -> Look {
+        let (turns, places) = (self.turns(), self.places());
+        let (word, counter) = (|index| places.word(index), places.counter(kind.role));
+        match (kind.role, kind.is_single) {
+            (Role::Sender, true) if self.is_pair() => {
+                turns.next_room(way.next, places.counter(Role::Receiver), &mut way.seen)
+            }
+            (Role::Sender, true) => turns.next_free(way.next, word),
+            (Role::Receiver, true) => turns.next_full(&mut way.next, word),
+            (Role::Sender, false) => turns.claim(counter, word, self.owner(), crash::point),
+            (Role::Receiver, false) => turns.take(counter, word, self.owner(), crash::point),
+        }
+    }
+
+    fn owner(&self) -> u32 {
+        self.block.owner().slot() as u32
     }
 }
 
@@ -110,12 +126,28 @@ pub(super) enum Stop {
     TimedOut,
 }
 
+/// Which of the four kinds of ends asks. Its type says so, hence each has code of its own, in which nothing is left to decide.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    pub(super) role: Role,
+    /// Whether there is one such end only.
+    pub(super) is_single: bool,
+}
+
+/// Of an end that there is one of: how far it has come.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    /// The position that it comes to next.
+    next: u32,
+    /// Of a sender: the position that the only receiver was last seen at.
+    seen: u32,
+}
+
 /// A sender or a receiver.
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) shared: Arc<Shared>,
-    /// Of an end that there is one of: the position that it comes to next.
-    next: u32,
+    way: Way,
     /// It has gone to another process, and is not to be used here any more.
     is_given: AtomicBool,
     patience: Patience,
@@ -125,7 +157,7 @@ impl Clone for End {
     fn clone(&self) -> Self {
         Self {
             shared: self.shared.clone(),
-            next: self.next,
+            way: self.way,
             is_given: AtomicBool::new(self.is_given.load(Relaxed)),
             patience: self.patience.clone(),
         }
@@ -142,7 +174,8 @@ impl End {
 
     fn of(shared: Arc<Shared>, next: u32) -> Self {
         let patience = Patience::new(WaitPolicy::default());
-        Self { shared, next, is_given: AtomicBool::new(false), patience }
+        let way = Way { next, seen: shared.turns().none_seen(next) };
+        Self { shared, way, is_given: AtomicBool::new(false), patience }
     }
 
     pub(super) fn wait_policy(&self) -> WaitPolicy {
@@ -154,12 +187,12 @@ impl End {
     }
 
     /// The next slot, if there is one now.
-    pub(super) fn try_next(&mut self) -> Result<u32, Stop> {
+    pub(super) fn try_next(&mut self, kind: Kind) -> Result<u32, Stop> {
         if self.is_given.load(Relaxed) {
             return Err(Stop::Gone);
         }
         for _ in 0..TRIES {
-            match self.shared.look(&mut self.next) {
+            match self.shared.look(kind, &mut self.way) {
                 Err(Stop::Busy) => std::hint::spin_loop(),
                 looked => return looked,
             }
@@ -171,19 +204,29 @@ impl End {
     ///
     /// # Waits
     /// Until there is one, or the deadline.
+    #[inline(always)] // small once the kind is known
     #[track_caller]
-    pub(super) fn next(&mut self, deadline: Option<Instant>) -> Result<u32, Stop> {
+    pub(super) fn next(&mut self, kind: Kind, deadline: Option<Instant>) -> Result<u32, Stop> {
         if self.is_given.load(Relaxed) {
             return Err(Stop::Gone);
         }
         park::spend();
-        match self.shared.look(&mut self.next) {
-            Err(Stop::Nothing | Stop::Busy) => {}
-            looked => return looked,
+        match self.shared.look(kind, &mut self.way) {
+            Err(Stop::Nothing | Stop::Busy) => self.next_later(kind, deadline),
+            looked => looked,
         }
-        match self.wait(deadline) {
+    }
+
+    /// The next slot, when it was not there at once.
+    ///
+    /// # Waits
+    /// Until there is one, or the deadline.
+    #[inline(never)]
+    #[track_caller]
+    fn next_later(&mut self, kind: Kind, deadline: Option<Instant>) -> Result<u32, Stop> {
+        match self.wait(kind, deadline) {
             Ok(looked) => looked,
-            Err(interrupt) => match self.shared.look(&mut self.next) {
+            Err(interrupt) => match self.shared.look(kind, &mut self.way) {
                 // The result wins.
                 Err(Stop::Nothing | Stop::Busy) => match interrupt.deliver() {
                     Interrupted::TimedOut => Err(Stop::TimedOut),
@@ -195,15 +238,15 @@ impl End {
     }
 
     /// As the policy says; in the end asleep.
-    fn wait(&mut self, deadline: Option<Instant>) -> Result<Result<u32, Stop>, Interrupt> {
-        let Self { shared, next, patience, .. } = self;
-        let reason = match shared.role {
+    fn wait(&mut self, kind: Kind, deadline: Option<Instant>) -> Result<Result<u32, Stop>, Interrupt> {
+        let Self { shared, way, patience, .. } = self;
+        let reason = match kind.role {
             Role::Sender => WaitReason::RingSend,
             Role::Receiver => WaitReason::RingReceive,
         };
-        let bell = shared.places().bell(shared.role);
+        let bell = shared.places().bell(kind.role);
         let wait = Wait::new(reason).object(bell).until(deadline).fallible();
-        let mut look = || match shared.look(next) {
+        let mut look = || match shared.look(kind, way) {
             Err(Stop::Nothing | Stop::Busy) => None,
             looked => Some(looked),
         };
@@ -212,7 +255,7 @@ impl End {
         }
         loop {
             let listening = bell::listen(bell);
-            match shared.look(next) {
+            match shared.look(kind, way) {
                 Err(Stop::Nothing) => bell::wait(bell, listening, &wait)?,
                 // Those who are faster may be of this worker.
                 Err(Stop::Busy) => drop(park::linger(&wait, true)?),
@@ -222,8 +265,9 @@ impl End {
     }
 
     /// Where the only end of its kind goes on once it has had the slot; many have a counter for that.
-    pub(super) fn had(&mut self) -> (&Shared, Option<&mut u32>) {
-        let next = self.shared.is_single().then_some(&mut self.next);
+    #[inline]
+    pub(super) fn had(&mut self, kind: Kind) -> (&Shared, Option<&mut u32>) {
+        let next = kind.is_single.then_some(&mut self.way.next);
         (&self.shared, next)
     }
 }
@@ -256,7 +300,7 @@ impl End {
     /// An end that there is one of goes to another process for good: that one takes it into its hands.
     pub(super) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let shared = &*self.shared;
-        if shared.is_single() {
+        if shared.shape.single[shared.role as usize] {
             if self.is_given.swap(true, SeqCst) {
                 return Err(serde::ser::Error::custom("this end of the ring has gone to another process"));
             }
@@ -270,7 +314,7 @@ impl End {
             kind(shared.role, single),
             capacity,
             length_max,
-            self.next,
+            self.way.next,
         );
         (sent, SentLine(&shared.line)).serialize(serializer)
     }

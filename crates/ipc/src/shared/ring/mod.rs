@@ -24,12 +24,14 @@
 //! - **When all have gone** on one side, by dropping their ends or by dying, or on the way there, the other side is told:
 //!   receivers get what is left, and then [`RecvError`](ropewalk_sync::channel::RecvError); senders
 //!   [`SendError`](ropewalk_sync::channel::SendError), in both cases a moment later.
-//! - **Trust.** Who lies harms nobody's memory: messages are copied as atomic words, lengths are cut to what there is room for.
+//! - **Trust.** Who lies harms nobody's memory: messages are copied as integers of which any bits are valid, lengths are cut to what
+//!   there is room for.
 //!   References to what stands in a slot are for those who trust the others not to write there meanwhile, and `unsafe`.
 //!
 //! # Rules
-//! 1. The word of a slot says whose turn it is: [`ropewalk_sync::slots`] has the protocol, and its proof.
-//! 2. Whoever changes it rings the bell of those that may wait for that, afterwards; a bell that nobody listens to is one load.
+//! 1. The word of a slot says whose turn it is, and where there is one end of each kind `head` says what was read:
+//!    [`ropewalk_sync::slots`] has the protocol, and its proof.
+//! 2. Whoever changes either rings the bell of those that may wait for that, afterwards; a bell that nobody listens to is one load.
 //! 3. Slots begin at lines of the cache, and messages in them at a multiple of their alignment, with room for `max_len` values
 //!    before the next slot (`shape.rs`). Capacity, length and alignment are this process's own figures, never read from the
 //!    memory again.

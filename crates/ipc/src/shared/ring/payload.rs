@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
+use ropewalk_sys::shared_memory;
 use zerocopy::IntoBytes;
 
 use crate::shared::value::{self, Plain};
@@ -85,6 +86,7 @@ impl<T: Plain> sealed::Layout for [T] {
 impl<T: Plain> Message for T {
     type Owned = T;
 
+    #[inline]
     fn read(words: &[AtomicU32], _: usize) -> T {
         let mut value = T::new_zeroed();
         copy_out(words, 0, value.as_mut_bytes());
@@ -95,6 +97,7 @@ impl<T: Plain> Message for T {
 impl<T: Plain> Message for [T] {
     type Owned = Vec<T>;
 
+    #[inline]
     fn read(words: &[AtomicU32], length: usize) -> Vec<T> {
         let mut values = Vec::new();
         values.resize_with(length, T::new_zeroed);
@@ -104,18 +107,18 @@ impl<T: Plain> Message for [T] {
 }
 
 /// Writes `bytes` into the words, from this byte on.
+#[inline]
 pub(super) fn copy_in(words: &[AtomicU32], at: usize, bytes: &[u8]) {
     let (edge, rest) = bytes.split_at(bytes.len().min(to_border(at)));
     merge(words, at, edge);
     let words = &words[(at + edge.len()) / WORD..];
     let (whole, end) = rest.as_chunks::<WORD>();
-    for (word, bytes) in words.iter().zip(whole) {
-        word.store(u32::from_ne_bytes(*bytes), Relaxed);
-    }
+    shared_memory::copy_in(words, whole);
     merge(words, whole.len() * WORD, end);
 }
 
 /// Reads `bytes` out of the words, from this byte on.
+#[inline]
 pub(super) fn copy_out(words: &[AtomicU32], at: usize, bytes: &mut [u8]) {
     let edge = bytes.len().min(to_border(at));
     let (edge, rest) = bytes.split_at_mut(edge);
@@ -123,18 +126,18 @@ pub(super) fn copy_out(words: &[AtomicU32], at: usize, bytes: &mut [u8]) {
     let words = &words[(at + edge.len()) / WORD..];
     let (whole, end) = rest.as_chunks_mut::<WORD>();
     let count = whole.len();
-    for (word, bytes) in words.iter().zip(whole) {
-        *bytes = word.load(Relaxed).to_ne_bytes();
-    }
+    shared_memory::copy_out(words, whole);
     extract(words, count * WORD, end);
 }
 
 /// How many bytes from here until a word begins.
+#[inline]
 fn to_border(at: usize) -> usize {
     at.wrapping_neg() % WORD
 }
 
 /// Writes bytes into a part of one word.
+#[inline]
 fn merge(words: &[AtomicU32], at: usize, bytes: &[u8]) {
     if !bytes.is_empty() {
         let word = &words[at / WORD];
@@ -145,6 +148,7 @@ fn merge(words: &[AtomicU32], at: usize, bytes: &[u8]) {
 }
 
 /// Reads bytes from a part of one word.
+#[inline]
 fn extract(words: &[AtomicU32], at: usize, bytes: &mut [u8]) {
     if !bytes.is_empty() {
         let whole = words[at / WORD].load(Relaxed).to_ne_bytes();
@@ -159,14 +163,14 @@ mod tests {
     #[test]
     fn any_part_of_the_words_is_written_and_read_and_nothing_beside_it() {
         for at in 0..9 {
-            for length in 0..12 {
-                let words: Vec<_> = (0..6).map(|_| AtomicU32::new(u32::MAX)).collect();
-                let bytes: Vec<u8> = (0..length as u8).collect();
+            for length in (0..12).chain(250..262).chain([4096, 10_001]) {
+                let words: Vec<_> = (0..2600).map(|_| AtomicU32::new(u32::MAX)).collect();
+                let bytes: Vec<u8> = (0..length).map(|n| n as u8).collect();
                 copy_in(&words, at, &bytes);
                 let mut read = vec![0; length];
                 copy_out(&words, at, &mut read);
                 assert_eq!(read, bytes);
-                let mut all = [0; 24];
+                let mut all = vec![0; 4 * words.len()];
                 copy_out(&words, 0, &mut all);
                 assert!(all[..at].iter().chain(&all[at + length..]).all(|byte| *byte == 255));
             }

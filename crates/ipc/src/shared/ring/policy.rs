@@ -1,11 +1,5 @@
 //! How one waits for the other side: asleep, awake, or awake for a while.
 
-use std::num::NonZero;
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
-use std::thread::available_parallelism;
-
 use ropewalk_sync::park::{self, Interrupt, Wait};
 
 /// How an end of a ring waits.
@@ -16,9 +10,9 @@ use ropewalk_sync::park::{self, Interrupt, Wait};
 /// | `Adaptive` | as `Spin`, if it comes soon; else as `Sleep` | up to some ten microseconds of a CPU for each wait, and less where that seldom helped |
 /// | `Spin` | as soon as a line of the cache gets here: about a tenth of a microsecond | all of a CPU while it waits |
 ///
-/// Nobody keeps a CPU from those it waits for: where the process has one CPU, or fewer than tasks of it that spin, who spins
-/// lets others run each time that it has looked, and `Adaptive` sleeps at once. A coroutine that spins lets
-/// the others of its worker run each time.
+/// Nobody keeps a CPU from those it waits for: who spins lets others run every microsecond or two, a coroutine the others of its
+/// worker each time that it has looked. `Adaptive` learns from what looking was good for, so it soon
+/// sleeps at once where the other side runs on the same CPU, or takes its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum WaitPolicy {
     /// Sleeps until woken.
@@ -30,44 +24,17 @@ pub enum WaitPolicy {
     Spin,
 }
 
-/// Between two chances of an interruption to be heard.
+/// Between two chances for others, and for an interruption to be heard: a microsecond or two.
 const BURST: u32 = 64;
 /// The most looks of `Adaptive`.
 const LOOKS_MAX: u32 = 512;
-/// It looks so often at least: else it would not notice that the other side has become faster.
-const LOOKS_MIN: u32 = 16;
-/// Now and then it looks as often as it may, whatever it has learned.
-const TRIAL: u32 = 32;
-
-/// How many tasks of this process spin.
-static SPINNING: AtomicUsize = AtomicUsize::new(0);
-
-/// How many CPUs the process could use when it first asked.
-fn cpus() -> usize {
-    static CPUS: OnceLock<usize> = OnceLock::new();
-    *CPUS.get_or_init(|| available_parallelism().map_or(1, NonZero::get))
-}
-
-/// Counted as long as it lives.
-struct Spinner;
-
-impl Spinner {
-    fn new() -> Self {
-        SPINNING.fetch_add(1, Relaxed);
-        Self
-    }
-
-    /// Whether there are not CPUs enough for all that spin, or none for others.
-    fn is_crowded(&self) -> bool {
-        cpus() == 1 || SPINNING.load(Relaxed) > cpus()
-    }
-}
-
-impl Drop for Spinner {
-    fn drop(&mut self) {
-        SPINNING.fetch_sub(1, Relaxed);
-    }
-}
+/// It looks so often at least.
+const LOOKS_MIN: u32 = 4;
+/// As many as it begins with.
+const LOOKS_FIRST: u32 = 16;
+/// Now and then it looks as often as it may, whatever it has learned: else it would not notice that the other side has become
+/// faster.
+const TRIAL: u32 = 64;
 
 /// The policy of one end, and what it has learned.
 #[derive(Clone, Debug)]
@@ -80,7 +47,7 @@ pub(super) struct Patience {
 
 impl Patience {
     pub(super) fn new(policy: WaitPolicy) -> Self {
-        Self { policy, usual: LOOKS_MIN, waits: 0 }
+        Self { policy, usual: LOOKS_FIRST / 2, waits: 0 }
     }
 
     /// Looks for as long as the policy says; `None`: sleep now.
@@ -100,27 +67,24 @@ impl Patience {
             WaitPolicy::Adaptive => Some(self.limit()),
             WaitPolicy::Spin => None,
         };
-        let spinner = Spinner::new();
+        let most = if park::is_coroutine() { 1 } else { BURST };
         let mut looks = 0;
-        loop {
-            let is_crowded = spinner.is_crowded();
-            if limit.is_some_and(|limit| is_crowded || looks >= limit) {
-                self.learn(looks, false);
-                return Ok(None);
-            }
-            let burst = if is_crowded || park::is_coroutine() { 1 } else { BURST };
+        while limit.is_none_or(|limit| looks < limit) {
+            let burst = limit.map_or(most, |limit| most.min(limit - looks));
             for _ in 0..burst {
                 if let Some(found) = look() {
-                    self.learn(looks, true);
+                    self.learn(looks);
                     return Ok(Some(found));
                 }
                 looks = looks.saturating_add(1);
                 std::hint::spin_loop();
             }
-            if !park::linger(wait, is_crowded)? {
+            if !park::linger(wait, limit.is_none())? {
                 return Ok(None);
             }
         }
+        self.usual -= self.usual.div_ceil(8);
+        Ok(None)
     }
 
     fn limit(&mut self) -> u32 {
@@ -131,8 +95,9 @@ impl Patience {
         (2 * self.usual).clamp(LOOKS_MIN, LOOKS_MAX)
     }
 
-    fn learn(&mut self, looks: u32, has_helped: bool) {
-        let looks = if has_helped { looks.min(LOOKS_MAX) } else { 0 };
-        self.usual = (7 * self.usual + looks) / 8;
+    /// What a trial finds counts at once: the average would take many of them.
+    fn learn(&mut self, looks: u32) {
+        let looks = looks.min(LOOKS_MAX);
+        self.usual = if looks > 2 * self.usual { looks } else { (7 * self.usual + looks) / 8 };
     }
 }

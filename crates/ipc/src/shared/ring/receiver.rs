@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 
 use ropewalk_sync::channel::{RecvError, RecvTimeoutError, TryRecvError};
 use ropewalk_sync::clock;
+use ropewalk_sync::slots::Turns;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zerocopy::IntoBytes;
 
-use super::end::{End, Shared, Stop};
+use super::end::{End, Kind, Stop};
 use super::payload::{Message, copy_out};
 use super::policy::WaitPolicy;
-use super::shape::{Role, Shape};
+use super::shape::{Places, Role, Shape};
 use super::{Many, Side};
 use crate::crash;
+use crate::shared::bell;
 use crate::shared::region::Region;
 use crate::shared::value::Plain;
 
@@ -30,6 +32,8 @@ pub struct Receiver<M: Message + ?Sized, K: Side = Many> {
 }
 
 impl<M: Message + ?Sized, K: Side> Receiver<M, K> {
+    const KIND: Kind = Kind { role: Role::Receiver, is_single: K::IS_ONE };
+
     pub(super) fn of(end: End) -> Self {
         Self { end, message: PhantomData, side: PhantomData }
     }
@@ -99,6 +103,7 @@ impl<M: Message + ?Sized, K: Side> Receiver<M, K> {
     ///
     /// # Examples
     /// See [`Received`].
+    #[inline]
     #[track_caller]
     pub fn recv_ref(&mut self) -> Result<Received<'_, M>, RecvError> {
         loop {
@@ -116,7 +121,7 @@ impl<M: Message + ?Sized, K: Side> Receiver<M, K> {
     /// # Errors
     /// [`TryRecvError`]: there is no message, and perhaps never will be.
     pub fn try_recv_ref(&mut self) -> Result<Received<'_, M>, TryRecvError> {
-        match self.end.try_next() {
+        match self.end.try_next(Self::KIND) {
             Ok(position) => Ok(self.received(position)),
             Err(Stop::Gone) => Err(TryRecvError::Disconnected),
             Err(_) => Err(TryRecvError::Empty),
@@ -142,18 +147,22 @@ impl<M: Message + ?Sized, K: Side> Receiver<M, K> {
         }
     }
 
+    #[inline]
     #[track_caller]
     fn next_until(&mut self, deadline: Option<Instant>) -> Result<u32, Stop> {
-        self.end.next(deadline)
+        self.end.next(Self::KIND, deadline)
     }
 
+    #[inline]
     fn received(&mut self, position: u32) -> Received<'_, M> {
         crash::point("ring: a message in hands");
-        let (ring, next) = self.end.had();
-        let length = ring.places().length(ring.turns().index(position)).load(Relaxed) as usize;
+        let (ring, next) = self.end.had(Self::KIND);
+        let (places, turns) = (ring.places(), ring.turns());
+        let length = places.length(turns.index(position)).load(Relaxed) as usize;
         // Whatever stands there: the slot has room for so many.
         let length = length.min(ring.shape.length_max);
-        Received { ring, position, next, length, message: PhantomData }
+        let is_pair = ring.is_pair();
+        Received { places, turns, is_pair, position, next, length, message: PhantomData }
     }
 
     /// How many messages the ring has room for.
@@ -227,7 +236,10 @@ impl<'de, M: Message + ?Sized, K: Side> Deserialize<'de> for Receiver<M, K> {
 /// ```
 #[must_use = "the message is gone when this is dropped"]
 pub struct Received<'a, M: Message + ?Sized> {
-    ring: &'a Shared,
+    places: Places<'a>,
+    turns: Turns,
+    /// There is one sender, and this receiver.
+    is_pair: bool,
     position: u32,
     /// Of the only receiver.
     next: Option<&'a mut u32>,
@@ -236,8 +248,9 @@ pub struct Received<'a, M: Message + ?Sized> {
 }
 
 impl<M: Message + ?Sized> Received<'_, M> {
+    #[inline]
     fn index(&self) -> usize {
-        self.ring.turns().index(self.position)
+        self.turns.index(self.position)
     }
 
     /// A copy of the message.
@@ -246,7 +259,7 @@ impl<M: Message + ?Sized> Received<'_, M> {
     /// See [`Received`].
     #[must_use]
     pub fn read(&self) -> M::Owned {
-        M::read(self.ring.places().message(self.index()), self.length)
+        M::read(self.places.message(self.index()), self.length)
     }
 
     /// The message, where it is.
@@ -260,7 +273,7 @@ impl<M: Message + ?Sized> Received<'_, M> {
     /// See [`Loan::as_mut_unchecked`](super::Loan::as_mut_unchecked).
     #[must_use]
     pub unsafe fn as_ref_unchecked(&self) -> &M {
-        let words = self.ring.places().message(self.index());
+        let words = self.places.message(self.index());
         let message = M::at(words.as_ptr().cast::<u8>().cast_mut(), self.length);
         // SAFETY: rule 3 of the ring: so many values lie there, aligned; any bits are a value (`Plain`). Nobody writes to them
         // meanwhile: others by the caller's promise, this program because the slot is given back when `self` is dropped.
@@ -291,20 +304,25 @@ impl<T: Plain> Received<'_, [T]> {
     pub fn read_at(&self, at: usize, values: &mut [T]) {
         let fits = at.checked_add(values.len()).is_some_and(|end| end <= self.length);
         assert!(fits, "{} values at {at} of a message of {}", values.len(), self.length);
-        let words = self.ring.places().message(self.index());
+        let words = self.places.message(self.index());
         copy_out(words, at * size_of::<T>(), values.as_mut_bytes());
     }
 }
 
 impl<M: Message + ?Sized> Drop for Received<'_, M> {
+    #[inline]
     fn drop(&mut self) {
         crash::point("ring: read, not given back");
-        self.ring.turns().release(self.ring.places().word(self.index()), self.position);
+        if self.is_pair {
+            self.turns.pass(self.places.counter(Role::Receiver), self.position);
+        } else {
+            self.turns.release(self.places.word(self.index()), self.position);
+        }
         crash::point("ring: given back, nobody told");
         if let Some(next) = self.next.take() {
             *next = self.position.wrapping_add(1);
         }
-        self.ring.ring(Role::Sender);
+        bell::ring(self.places.bell(Role::Sender));
     }
 }
 

@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 
 use ropewalk_sync::channel::{SendError, SendTimeoutError, TrySendError};
 use ropewalk_sync::clock;
+use ropewalk_sync::slots::Turns;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zerocopy::IntoBytes;
 
-use super::end::{End, Shared, Stop};
+use super::end::{End, Kind, Stop};
 use super::payload::{Message, copy_in};
 use super::policy::WaitPolicy;
-use super::shape::{Role, Shape};
+use super::shape::{Places, Role, Shape};
 use super::{Many, Side};
 use crate::crash;
+use crate::shared::bell;
 use crate::shared::region::Region;
 use crate::shared::value::Plain;
 
@@ -31,6 +33,8 @@ pub struct Sender<M: Message + ?Sized, K: Side = Many> {
 }
 
 impl<M: Message + ?Sized, K: Side> Sender<M, K> {
+    const KIND: Kind = Kind { role: Role::Sender, is_single: K::IS_ONE };
+
     pub(super) fn of(end: End) -> Self {
         Self { end, message: PhantomData, side: PhantomData }
     }
@@ -114,6 +118,7 @@ impl<M: Message + ?Sized, K: Side> Sender<M, K> {
     ///
     /// # Examples
     /// See [`Loan`].
+    #[inline]
     #[track_caller]
     pub fn loan(&mut self) -> Result<Loan<'_, M>, SendError<()>> {
         loop {
@@ -131,7 +136,7 @@ impl<M: Message + ?Sized, K: Side> Sender<M, K> {
     /// # Errors
     /// [`TrySendError`]: the ring is full, or all receivers are gone.
     pub fn try_loan(&mut self) -> Result<Loan<'_, M>, TrySendError<()>> {
-        match self.end.try_next() {
+        match self.end.try_next(Self::KIND) {
             Ok(position) => Ok(self.loan_at(position)),
             Err(Stop::Gone) => Err(TrySendError::Disconnected(())),
             Err(_) => Err(TrySendError::Full(())),
@@ -157,16 +162,19 @@ impl<M: Message + ?Sized, K: Side> Sender<M, K> {
         }
     }
 
+    #[inline]
     #[track_caller]
     fn loan_until(&mut self, deadline: Option<Instant>) -> Result<u32, Stop> {
-        self.end.next(deadline)
+        self.end.next(Self::KIND, deadline)
     }
 
+    #[inline]
     fn loan_at(&mut self, position: u32) -> Loan<'_, M> {
         crash::point("ring: a slot on loan");
         let length = self.max_len();
-        let (ring, next) = self.end.had();
-        Loan { ring, position, next, length, is_done: false, message: PhantomData }
+        let (ring, next) = self.end.had(Self::KIND);
+        let (places, turns) = (ring.places(), ring.turns());
+        Loan { places, turns, position, next, length, is_done: false, message: PhantomData }
     }
 
     fn check_length(&self, message: &M) {
@@ -253,7 +261,8 @@ impl<'de, M: Message + ?Sized, K: Side> Deserialize<'de> for Sender<M, K> {
 /// ```
 #[must_use = "a message is sent when its loan is published"]
 pub struct Loan<'a, M: Message + ?Sized> {
-    ring: &'a Shared,
+    places: Places<'a>,
+    turns: Turns,
     position: u32,
     /// Of the only sender.
     next: Option<&'a mut u32>,
@@ -263,31 +272,34 @@ pub struct Loan<'a, M: Message + ?Sized> {
 }
 
 impl<M: Message + ?Sized> Loan<'_, M> {
+    #[inline]
     fn index(&self) -> usize {
-        self.ring.turns().index(self.position)
+        self.turns.index(self.position)
     }
 
     /// Sends what stands in the slot. Never waits.
     ///
     /// # Examples
     /// See [`Loan`].
+    #[inline(always)]
     pub fn publish(mut self) {
-        let places = self.ring.places();
+        let places = self.places;
         places.length(self.index()).store(self.length as u32, Relaxed);
         crash::point("ring: written, not published");
         self.is_done = true;
-        self.ring.turns().publish(places.word(self.index()), self.position);
+        self.turns.publish(places.word(self.index()), self.position);
         crash::point("ring: published, nobody told");
         if let Some(next) = self.next.take() {
             *next = self.position.wrapping_add(1);
         }
-        self.ring.ring(Role::Receiver);
+        bell::ring(places.bell(Role::Receiver));
     }
 
     /// Writes a copy of the message, and sends it.
+    #[inline(always)] // small once the type is known, and only there
     fn publish_copy(mut self, message: &M) {
         self.length = message.length();
-        copy_in(self.ring.places().message(self.index()), 0, message.bytes());
+        copy_in(self.places.message(self.index()), 0, message.bytes());
         self.publish();
     }
 
@@ -314,7 +326,7 @@ impl<M: Message + ?Sized> Loan<'_, M> {
     /// ```
     #[must_use]
     pub unsafe fn as_mut_unchecked(&mut self) -> &mut M {
-        let words = self.ring.places().message(self.index());
+        let words = self.places.message(self.index());
         let message = M::at(words.as_ptr().cast::<u8>().cast_mut(), self.length);
         // SAFETY: rule 3 of the ring: there is room for so many values there, aligned; any bits are a value (`Plain`). The
         // words are atomic, so they may be written through what a shared reference has given; nobody else does meanwhile:
@@ -339,7 +351,7 @@ impl<T: Plain> Loan<'_, T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn write(&mut self, value: &T) {
-        copy_in(self.ring.places().message(self.index()), 0, value.as_bytes());
+        copy_in(self.places.message(self.index()), 0, value.as_bytes());
     }
 }
 
@@ -354,7 +366,7 @@ impl<T: Plain> Loan<'_, [T]> {
     pub fn write_at(&mut self, at: usize, values: &[T]) {
         let fits = at.checked_add(values.len()).is_some_and(|end| end <= self.length);
         assert!(fits, "{} values at {at} of a message of {}", values.len(), self.length);
-        copy_in(self.ring.places().message(self.index()), at * size_of::<T>(), values.as_bytes());
+        copy_in(self.places.message(self.index()), at * size_of::<T>(), values.as_bytes());
     }
 
     /// Makes the message shorter: it begins with as many values as the ring allows. Longer it does not get.
@@ -367,15 +379,16 @@ impl<T: Plain> Loan<'_, [T]> {
 }
 
 impl<M: Message + ?Sized> Drop for Loan<'_, M> {
+    #[inline]
     fn drop(&mut self) {
         if self.is_done || self.next.is_some() {
             return;
         }
         // One of many has claimed the slot: everybody is to pass over it.
-        self.ring.turns().release(self.ring.places().word(self.index()), self.position);
+        self.turns.release(self.places.word(self.index()), self.position);
         crash::point("ring: loan given back, nobody told");
-        self.ring.ring(Role::Receiver);
-        self.ring.ring(Role::Sender);
+        bell::ring(self.places.bell(Role::Receiver));
+        bell::ring(self.places.bell(Role::Sender));
     }
 }
 

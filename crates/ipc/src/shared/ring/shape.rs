@@ -126,6 +126,7 @@ impl Shape {
         fields.value()[SLOT_WORDS].store(self.slot as u32, Relaxed);
     }
 
+    #[inline]
     pub(super) fn places(self, fields: Fields<'_>) -> Places<'_> {
         Places { words: fields.value(), lead: self.lead, slot: self.slot }
     }
@@ -146,28 +147,34 @@ impl<'a> Places<'a> {
     }
 
     /// What such ends wait for.
+    #[inline]
     pub(super) fn bell(self, role: Role) -> &'a AtomicU32 {
         &self.words[BELLS + LINE * role as usize]
     }
 
-    /// Where the next one of many of them looks first.
+    /// Where the next one of many of them looks first; of an only receiver, where the only sender looks how far it has come.
+    #[inline]
     pub(super) fn counter(self, role: Role) -> &'a AtomicU32 {
         &self.words[COUNTERS + LINE * role as usize]
     }
 
+    #[inline]
     fn slot(self, index: usize) -> &'a [AtomicU32] {
         &self.words[SLOTS + index * self.slot..][..self.slot]
     }
 
     /// The word of a slot.
+    #[inline]
     pub(super) fn word(self, index: usize) -> &'a AtomicU32 {
-        &self.slot(index)[0]
+        &self.words[SLOTS + index * self.slot]
     }
 
+    #[inline]
     pub(super) fn length(self, index: usize) -> &'a AtomicU32 {
-        &self.slot(index)[1]
+        &self.words[SLOTS + index * self.slot + 1]
     }
 
+    #[inline]
     pub(super) fn message(self, index: usize) -> &'a [AtomicU32] {
         &self.slot(index)[self.lead..]
     }
