@@ -10,13 +10,14 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use ropewalk::ipc::ring;
 use ropewalk::net::{TcpListener, TcpStream};
 use ropewalk::{JoinHandle, Runtime, channel, coroutine, scope, sync::Mutex, timeout};
 
 /// A name, what one operation is, and what does so many of them in a coroutine.
 type Operation = (&'static str, &'static str, fn(u64) -> io::Result<()>);
 
-const OPERATIONS: [Operation; 13] = [
+const OPERATIONS: [Operation; 15] = [
     ("nothing", "start and end of the program", |_| Ok(())),
     ("yield", "a yield; two coroutines take turns", yields),
     ("park", "an unpark and the park that it ends; two coroutines take turns", parks),
@@ -29,6 +30,8 @@ const OPERATIONS: [Operation; 13] = [
     ("ping-pong", "there and back through two channels for one message", |n| ping_pong(n, 1)),
     ("rendezvous", "there and back through two channels for none", |n| ping_pong(n, 0)),
     ("stream", "a message through a channel for 1,024", streams),
+    ("ring", "64 bytes by value through a ring in shared memory of one sender and one receiver", rings),
+    ("ring-many", "the same through one of many", rings_of_many),
     ("echo", "64 bytes there and back through a socket, both ends of it", echoes),
 ];
 
@@ -157,6 +160,24 @@ fn streams(count: u64) -> io::Result<()> {
     let received = receiver.iter().count() as u64;
     producer.join()?;
     if received == count { Ok(()) } else { Err(io::Error::other("messages were lost")) }
+}
+
+fn rings(count: u64) -> io::Result<()> {
+    let (mut sender, mut receiver) = ring::spsc::<[u64; 8]>(64)?;
+    for n in 0..count {
+        sender.send(&black_box([n; 8])).map_err(io::Error::other)?;
+        black_box(receiver.recv().map_err(io::Error::other)?);
+    }
+    Ok(())
+}
+
+fn rings_of_many(count: u64) -> io::Result<()> {
+    let (mut sender, mut receiver) = ring::mpmc::<[u64; 8]>(64)?;
+    for n in 0..count {
+        sender.send(&black_box([n; 8])).map_err(io::Error::other)?;
+        black_box(receiver.recv().map_err(io::Error::other)?);
+    }
+    Ok(())
 }
 
 fn echoes(count: u64) -> io::Result<()> {
