@@ -23,7 +23,8 @@
 //!    counted.
 //! 2. **Nobody waits.** A writer that comes round to a slot that another still writes leaves it to that one, with the position
 //!    that it would have had itself: it changes the lap in the word, and goes on to the next slot. So who keeps a slot for a
-//!    lap publishes later in the order than it has claimed, and keeps readers at its old position for a lap at most.
+//!    lap publishes later in the order than it has claimed. Readers wait at its position, a lap at most, and then at its next
+//!    one.
 //! 3. What is claimed is changed by its writer, by whoever comes round, as in 2, and by whoever tidies up after the writer;
 //!    so its writer publishes by a compare-and-swap, whatever the lap has become.
 //! 4. A word is looked at together with the tail: if that is the same before and after, the word is of the tail's lap or of
