@@ -5,6 +5,8 @@
 
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use ropewalk_ipc::channel::{Receiver, Sender, TryRecvError, channel as new_channel};
@@ -12,6 +14,7 @@ use ropewalk_ipc::frame::{Decoder, Frame, FrameError, Hello, message_head};
 use ropewalk_ipc::link::{Link, Message};
 use ropewalk_ipc::message::{Descriptor, decode, encode};
 use ropewalk_ipc::segment::Segment;
+use ropewalk_ipc::shared::topic::{Subscription, Topic};
 use ropewalk_ipc::shared::{Mutex, Region, Semaphore};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -21,13 +24,14 @@ use serde::{Deserialize, Serialize};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("hello", hello),
     ("frames", frames),
     ("values", values),
     ("link", link),
     ("packets", packets),
     ("region", region),
+    ("topic", topic),
 ];
 
 /// The beginning of a connection.
@@ -228,4 +232,46 @@ pub fn region(data: &[u8]) {
         drop(semaphore.try_acquire());
     }
     drop(region.processes());
+}
+
+/// A topic in whose memory somebody writes what he likes between the calls of others: each step is a call, a place and a
+/// number that is written there.
+pub fn topic(data: &[u8]) {
+    const LENGTH_MAX: usize = 9;
+    let region = Region::new(1024).expect("a descriptor is left");
+    let words =
+        Segment::<AtomicU32>::try_from(region.as_fd().try_clone_to_owned().expect("a descriptor is left"))
+            .expect("it is memory");
+    let builder = Topic::<[u16]>::builder().capacity(4).history(2).max_len(LENGTH_MAX).region(&region);
+    let topic = builder.build().expect("there is room");
+    let mut subscription = topic.subscribe();
+    let check = |subscription: &mut Subscription<[u16]>| {
+        let _ = subscription.try_recv().map(|message| assert!(message.len() <= LENGTH_MAX));
+    };
+    let (steps, _) = data.as_chunks::<6>();
+    for [call, place, number @ ..] in steps {
+        // The topic is what stands at the end.
+        let place = words.len() - 1 - usize::from(*place).min(words.len() - 1);
+        words[place].store(u32::from_le_bytes(*number), Relaxed);
+        match call % 8 {
+            0 => {}
+            1 => _ = topic.publish(&[1, 2, 3]),
+            2 => {
+                if let Ok(mut loan) = topic.loan() {
+                    loan.write_at(3, &[7, 8]);
+                    loan.truncate(5);
+                }
+            }
+            3 => check(&mut subscription),
+            4 => check(&mut topic.subscribe()),
+            5 => {
+                let (bytes, descriptors) = encode(&subscription).expect("it can be sent");
+                if let Ok(mut theirs) = decode::<Subscription<[u16]>>(Message { bytes, descriptors }) {
+                    check(&mut theirs);
+                }
+            }
+            6 => subscription = topic.subscribe(),
+            _ => drop(region.processes()),
+        }
+    }
 }

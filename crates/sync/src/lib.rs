@@ -23,6 +23,7 @@
 
 pub mod barrier;
 pub mod broadcast;
+pub mod broadcast_slots;
 pub mod cancel_token;
 pub mod chance;
 pub mod channel;

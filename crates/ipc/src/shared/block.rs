@@ -11,7 +11,7 @@
 //! | 7 | what does not change: the number of permits, of parties, .. |
 //! | 8, 9 | the name, as a number of 64 bits; 0 without one |
 //! | 16.. | so many words for each slot of the table as the kind has |
-//! | behind | two copies of the value; of a ring what `ring::shape` says |
+//! | behind | two copies of the value; of a ring what `ring::shape` says, of a topic what `topic::shape` says |
 
 use std::fmt;
 use std::io;
@@ -39,11 +39,12 @@ pub(super) enum Kind {
     Event,
     Latch,
     Ring,
+    Topic,
 }
 
 impl Kind {
     fn of(word: u32) -> Option<Self> {
-        const ALL: [Kind; 8] = [
+        const ALL: [Kind; 9] = [
             Kind::Mutex,
             Kind::RwLock,
             Kind::Condvar,
@@ -52,6 +53,7 @@ impl Kind {
             Kind::Event,
             Kind::Latch,
             Kind::Ring,
+            Kind::Topic,
         ];
         ALL.into_iter().find(|kind| *kind as u32 == word)
     }
@@ -61,7 +63,7 @@ impl Kind {
         match self {
             Self::RwLock | Self::Semaphore => 1,
             Self::Barrier => 2,
-            Self::Mutex | Self::Condvar | Self::Event | Self::Latch | Self::Ring => 0,
+            Self::Mutex | Self::Condvar | Self::Event | Self::Latch | Self::Ring | Self::Topic => 0,
         }
     }
 }
@@ -186,6 +188,7 @@ impl<'a> Fields<'a> {
             }
             Kind::Barrier => super::barrier::recover(self, dead),
             Kind::Ring => super::ring::recover(self, dead),
+            Kind::Topic => super::topic::recover(self, dead),
             Kind::Mutex | Kind::Condvar | Kind::Event | Kind::Latch => {}
         }
         crate::crash::point("block: what a dead one held is given back");

@@ -47,6 +47,7 @@ mod names;
 pub mod ring;
 mod rwlock;
 mod semaphore;
+pub mod topic;
 
 pub use self::barrier::{Barrier, BrokenBarrier};
 pub use self::condvar::Condvar;

@@ -14,7 +14,7 @@ pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + S
 /// A way to talk: its name, and the program, which says what came of it.
 pub(crate) type Way = (&'static str, fn() -> Result<String>);
 
-pub(crate) const WAYS: [Way; 14] = [
+pub(crate) const WAYS: [Way; 15] = [
     ("pipe", kernel::pipe),
     ("fifo", kernel::fifo),
     ("queue", kernel::queue),
@@ -28,6 +28,7 @@ pub(crate) const WAYS: [Way; 14] = [
     ("segment", shared::segment),
     ("locks", shared::locks),
     ("ring", shared::ring),
+    ("topic", shared::topic),
     ("channel", shared::channel),
 ];
 

@@ -1,8 +1,9 @@
-//! Memory that processes share, and what stands in it: locks, a ring; and values that are sent.
+//! Memory that processes share, and what stands in it: locks, a ring, a topic; and values that are sent.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use ropewalk::ipc::ring::{self, One};
+use ropewalk::ipc::topic::{Subscription, Topic};
 use ropewalk::ipc::{self, Mutex, Region, Segment};
 use ropewalk::process;
 
@@ -35,6 +36,26 @@ pub(crate) fn locks() -> Result<String> {
     let died = process::spawn(dies, balances.clone())?.join().is_err();
     let balances = balances.lock().unwrap_err().into_inner(); // an error that says so, with the lock in it
     Ok(format!("its owner has died: {died}; the balances are {:?}", *balances))
+}
+
+/// A notice board: everybody reads every notice. One who was asleep while more came than fit on it knows how many it missed.
+pub(crate) fn topic() -> Result<String> {
+    let board = Topic::<u32>::builder().capacity(4).history(1).build()?;
+    board.publish(&1)?;
+    let read = |mut board: Subscription<u32>| {
+        let last = board.iter().last();
+        (last, board.missed())
+    };
+    let awake = process::spawn(read, board.subscribe())?;
+    let asleep = board.subscribe();
+    for notice in 2..=10 {
+        board.publish(&notice)?; // never waits, whoever sleeps
+    }
+    let late = process::spawn(read, asleep)?;
+    drop(board); // the end, for all who read
+    let (last, _) = awake.join()?;
+    let (also, missed) = late.join()?;
+    Ok(format!("the last notice is {last:?} for one, and {also:?} for one who slept and missed {missed}"))
 }
 
 /// Messages that are written and read where they stand.

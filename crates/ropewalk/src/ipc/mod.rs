@@ -1,4 +1,4 @@
-//! What goes between processes: memory that they share, the locks and rings in it, and channels, also [over a
+//! What goes between processes: memory that they share, the locks, rings and topics in it, and channels, also [over a
 //! connection](remote); and the kernel's message queues.
 //!
 //! A process has memory of its own; what it is given in its argument is a copy. A [`Segment`] is not copied: all
@@ -103,6 +103,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Topics
+//! A [`topic`] is publish and subscribe in shared memory: each message goes to everybody who has subscribed, in any process, and
+//! nobody who publishes waits for anybody.
+//!
+//! ```
+//! use ropewalk::ipc::topic::{Subscription, Topic};
+//! use ropewalk::process;
+//!
+//! let prices = Topic::<f64>::builder().history(1).build()?;
+//! prices.publish(&20.5)?;
+//! let dearest = |mut prices: Subscription<f64>| prices.iter().fold(0.0, f64::max);
+//! let watchers = [(); 2].map(|()| process::spawn(dearest, prices.subscribe()));
+//! prices.publish(&21.5)?;
+//! prices.publish(&21.0)?;
+//! drop(prices); // `iter` there comes to its end
+//! for watcher in watchers {
+//!     assert_eq!(watcher?.join()?, 21.5);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Channels
 //! [`channel`] has the verbs of the channels between tasks, for values that serde can send. Its ends travel, too, and any number
 //! of processes may have them.
@@ -179,5 +200,5 @@ pub use ropewalk_ipc::queue::{MessageQueue, MessageQueueAttributes, MessageQueue
 pub use ropewalk_ipc::segment::{Segment, Word};
 pub use ropewalk_ipc::shared::{
     Access, Barrier, BrokenBarrier, Condvar, Event, Latch, Mutex, MutexGuard, Name, OwnerDied, Plain, Region,
-    Reset, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, TryLockError, ring,
+    Reset, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, TryLockError, ring, topic,
 };

@@ -51,6 +51,7 @@ mod scopes;
 mod segment;
 mod seqpackets;
 mod shared;
+mod shared_topics;
 mod shared_words;
 mod signals;
 mod spans;

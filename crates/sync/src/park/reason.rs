@@ -60,6 +60,7 @@ pub enum WaitReason {
     SharedWord,
     RingSend,
     RingReceive,
+    SharedTopicReceive,
     FileRead,
     FileWrite,
     FileSync,
@@ -127,6 +128,7 @@ impl WaitReason {
         Self::SharedWord,
         Self::RingSend,
         Self::RingReceive,
+        Self::SharedTopicReceive,
         Self::FileRead,
         Self::FileWrite,
         Self::FileSync,
@@ -177,6 +179,7 @@ impl WaitReason {
             | Self::SharedWord
             | Self::RingSend
             | Self::RingReceive
+            | Self::SharedTopicReceive
             | Self::FileRead
             | Self::FileWrite
             | Self::FileSync
@@ -274,6 +277,7 @@ impl WaitReason {
             Self::SharedWord => "waiting for a word in shared memory",
             Self::RingSend => "sending to a full ring in shared memory",
             Self::RingReceive => "receiving from an empty ring in shared memory",
+            Self::SharedTopicReceive => "receiving from a topic in shared memory",
             Self::FileRead => "reading from a file",
             Self::FileWrite => "writing to a file",
             Self::FileSync => "waiting until a file is on the disk",

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU8};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16};
 use std::time::{Duration, Instant};
 
 use Ordering::{Acquire, Relaxed, Release};
@@ -18,11 +18,11 @@ use crate::primitive::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 /// How long a wait inside an unwinding coroutine may hold up its worker before it switches all the same.
 const UNWINDING_LIMIT: Duration = Duration::from_millis(100);
 
-/// In the byte of the reason, beside its number: a deadline ends the wait, whatever happens.
-const TIMED: u8 = 0x40;
+/// Beside the number of the reason: a deadline ends the wait, whatever happens.
+const TIMED: u16 = 0x100;
 /// Likewise: the wait is for a hand-over ([`Wait::comes_back`]).
-const COMES_BACK: u8 = 0x80;
-const _: () = assert!(WaitReason::COUNT < TIMED as usize, "the number of a reason has six bits");
+const COMES_BACK: u16 = 0x200;
+const _: () = assert!(WaitReason::COUNT < TIMED as usize, "the number of a reason has eight bits");
 
 const CANCELLED: u32 = 1;
 const FAILED_SCOPE: u32 = 2;
@@ -75,7 +75,7 @@ pub struct Waiter {
     regions: AtomicU32,
     id: u64,
     /// The number of the reason that it waits for, with [`TIMED`] and [`COMES_BACK`]; 0 while it does not.
-    reason: AtomicU8,
+    reason: AtomicU16,
     /// How many shields it is in.
     shields: AtomicU8,
     /// Somebody has called `unpark` for a `park` that is to come: see the module `permit`.
@@ -129,7 +129,7 @@ impl Waiter {
             region: AtomicPtr::new(ptr::null_mut()),
             regions: AtomicU32::new(0),
             id,
-            reason: AtomicU8::new(0),
+            reason: AtomicU16::new(0),
             shields: AtomicU8::new(0),
             permit: AtomicBool::new(false),
             coroutine,
@@ -431,7 +431,7 @@ impl Waiter {
         self.object.store(wait.object, Relaxed);
         let timed = if deadline.is_some() { TIMED } else { 0 };
         let comes_back = if wait.comes_back { COMES_BACK } else { 0 };
-        self.reason.store(wait.reason as u8 | timed | comes_back, Relaxed);
+        self.reason.store(wait.reason as u16 | timed | comes_back, Relaxed);
         self.place.enter();
     }
 
@@ -452,7 +452,7 @@ impl Waiter {
     #[must_use]
     pub fn waiting(&self) -> Option<Waiting> {
         let noted = self.reason.load(Relaxed);
-        let reason = WaitReason::from_u8(noted & !(TIMED | COMES_BACK)).filter(|_| self.word.is_asleep())?;
+        let reason = WaitReason::from_u8(noted as u8).filter(|_| self.word.is_asleep())?;
         Some(Waiting {
             reason,
             object: self.object.load(Relaxed),

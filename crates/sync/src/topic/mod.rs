@@ -41,10 +41,10 @@
 //! and then it can be one topic whose messages say what they are about.
 //!
 //! # Between processes and machines
-//! A topic is in one process now. What its users see was chosen so that more can stand behind a name without a change to
-//! them: a message is only looked at ([`Message`] may be in memory that is shared); `publish` and the ends of a wait are
-//! all that can block; a loss has a number, and an end; the payload's bounds (here that it can be sent, there that serde or
-//! a shared segment can carry it) are those of who *opens* a topic, not of who uses it.
+//! A topic is in one process. What its users see is chosen so that more can stand behind the same verbs: a message is only looked
+//! at; `publish` and the ends of a wait are all that can block; a loss has a number, and an end. Ropewalk's `ipc::topic` has
+//! them for memory that processes share, and `ipc::remote` takes a topic over a connection; the payload's bounds (here that it
+//! can be sent between threads, there that it is plain data, or that serde can carry it) are those of who opens a topic.
 //!
 //! # Memory
 //! What a task did before it published a message is visible to whoever receives it, or a later one.

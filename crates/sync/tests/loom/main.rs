@@ -19,6 +19,7 @@
 mod support;
 
 mod barrier;
+mod broadcast_slots;
 mod cancel_token;
 mod channel;
 mod condvar;

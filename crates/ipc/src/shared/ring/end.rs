@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
@@ -13,11 +13,10 @@ use ropewalk_sync::slots::{Look, Turns};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::hang_up::Line;
+use super::hang_up::{HungUp, Line, ReceivedLine, SentLine};
 use super::policy::{Patience, WaitPolicy};
 use super::shape::{Places, Role, Shape};
 use crate::crash;
-use crate::message::{deserialize_descriptor, serialize_descriptor};
 use crate::shared::bell;
 use crate::shared::block::Block;
 use crate::shared::region::Region;
@@ -36,7 +35,8 @@ pub(super) struct Shared {
 impl Shared {
     fn new(block: Block, shape: Shape, role: Role, line: Line) -> io::Result<Arc<Self>> {
         let shared = Arc::new(Self { block, shape, role, line });
-        shared.line.listen(Arc::downgrade(&shared))?;
+        let told: Arc<dyn HungUp> = shared.clone();
+        shared.line.listen(Arc::downgrade(&told))?;
         Ok(shared)
     }
 
@@ -54,13 +54,6 @@ impl Shared {
     #[inline]
     pub(super) fn is_pair(&self) -> bool {
         self.shape.single == [true, true]
-    }
-
-    /// All on the other side have gone.
-    pub(super) fn hung_up(&self) {
-        // SYNC: bell
-        self.block.fields().state().fetch_or(self.role.other().gone(), SeqCst);
-        bell::ring(self.places().bell(self.role));
     }
 
     fn is_other_side_gone(&self) -> bool {
@@ -106,6 +99,15 @@ impl Shared {
 
     fn owner(&self) -> u32 {
         self.block.owner().slot() as u32
+    }
+}
+
+impl HungUp for Shared {
+    /// All on the other side have gone.
+    fn hung_up(&self) {
+        // SYNC: bell
+        self.block.fields().state().fetch_or(self.role.other().gone(), SeqCst);
+        bell::ring(self.places().bell(self.role));
     }
 }
 
@@ -275,22 +277,6 @@ impl End {
 /// On the wire: the region and the place in it, what kind of end this is, the shape, the position, the line.
 type Sent<'a> = (&'a Region, u64, u8, u32, u64, u32);
 type Received = (Region, u64, u8, u32, u64, u32);
-
-/// A line on its way out, and in.
-struct SentLine<'a>(&'a Line);
-struct ReceivedLine(OwnedFd);
-
-impl Serialize for SentLine<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_descriptor(self.0.as_fd(), serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for ReceivedLine {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserialize_descriptor(deserializer).map(Self)
-    }
-}
 
 fn kind(role: Role, single: [bool; 2]) -> u8 {
     role as u8 | u8::from(single[0]) << 1 | u8::from(single[1]) << 2

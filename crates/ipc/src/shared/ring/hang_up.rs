@@ -1,6 +1,6 @@
-//! That all on the other side of a ring have gone, wherever they were, in whatever way.
+//! That all on the other side of a ring, or all who publish on a topic, have gone, wherever they were, in whatever way.
 //!
-//! Each ring has a pipe through which nothing ever goes: senders hold the end for writing, receivers the end for reading.
+//! Each has a pipe through which nothing ever goes: senders hold the end for writing, receivers the end for reading.
 //! So the kernel counts them: in all processes, also those that are killed, and those that are on their way in a message, which
 //! may never arrive. When none is left on one side, it says so to the other. A thread of each process listens for that
 //! on all pipes (epoll(7)), writes it into the ring, and wakes whoever waits.
@@ -16,13 +16,20 @@ use ropewalk_sync::park;
 use ropewalk_sys::epoll::Epoll;
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 
-use super::end::Shared;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::shape::Role;
+use crate::message::{deserialize_descriptor, serialize_descriptor};
+
+/// What is told when all on the other side of its line have gone.
+pub(in crate::shared) trait HungUp: Send + Sync {
+    fn hung_up(&self);
+}
 
 /// Listens for all rings of this process.
 struct Listener {
     epoll: Epoll,
-    rings: Mutex<HashMap<u64, Weak<Shared>>>,
+    rings: Mutex<HashMap<u64, Weak<dyn HungUp>>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,13 +68,13 @@ impl Listener {
 
 /// An end of the pipe.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(in crate::shared) struct Line {
     end: OwnedFd,
     token: u64,
 }
 
 impl Line {
-    pub(super) fn new(end: OwnedFd) -> Self {
+    pub(in crate::shared) fn new(end: OwnedFd) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self { end, token: NEXT.fetch_add(1, Relaxed) }
     }
@@ -76,7 +83,7 @@ impl Line {
     ///
     /// # Errors
     /// [`InvalidData`](io::ErrorKind::InvalidData): it is not the end of a pipe that such an end of a ring has.
-    pub(super) fn received(end: OwnedFd, role: Role) -> io::Result<Self> {
+    pub(in crate::shared) fn received(end: OwnedFd, role: Role) -> io::Result<Self> {
         let mode = match role {
             Role::Sender => OFlags::WRONLY,
             Role::Receiver => OFlags::RDONLY,
@@ -92,7 +99,7 @@ impl Line {
     ///
     /// # Errors
     /// No descriptor is left, or no thread; `fs.epoll.max_user_watches`.
-    pub(super) fn listen(&self, ring: Weak<Shared>) -> io::Result<()> {
+    pub(in crate::shared) fn listen(&self, ring: Weak<dyn HungUp>) -> io::Result<()> {
         let listener = listener()?;
         locked(&listener.rings).insert(self.token, ring);
         listener.epoll.add_hang_up(self.end.as_fd(), self.token)
@@ -117,5 +124,21 @@ impl Drop for Line {
                 listener.epoll.remove(self.end.as_fd());
             }
         }
+    }
+}
+
+/// A line on its way out, and in.
+pub(in crate::shared) struct SentLine<'a>(pub(in crate::shared) &'a Line);
+pub(in crate::shared) struct ReceivedLine(pub(in crate::shared) OwnedFd);
+
+impl Serialize for SentLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_descriptor(self.0.as_fd(), serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ReceivedLine {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize_descriptor(deserializer).map(Self)
     }
 }

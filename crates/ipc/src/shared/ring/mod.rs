@@ -47,12 +47,16 @@ mod shape;
 use std::io;
 
 use self::end::End;
+pub(super) use self::hang_up::{HungUp, Line, ReceivedLine, SentLine};
 pub use self::payload::Message;
+pub(super) use self::payload::{copy_in, copy_out};
+pub(super) use self::policy::Patience;
 pub use self::policy::WaitPolicy;
 pub use self::receiver::{Received, Receiver};
 pub use self::sender::{Loan, Sender};
+pub(super) use self::shape::Role;
+use self::shape::Shape;
 pub(super) use self::shape::recover;
-use self::shape::{Role, Shape};
 use super::block::Block;
 use super::region::Region;
 use super::value::Plain;

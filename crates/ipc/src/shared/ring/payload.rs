@@ -108,7 +108,7 @@ impl<T: Plain> Message for [T] {
 
 /// Writes `bytes` into the words, from this byte on.
 #[inline]
-pub(super) fn copy_in(words: &[AtomicU32], at: usize, bytes: &[u8]) {
+pub(in crate::shared) fn copy_in(words: &[AtomicU32], at: usize, bytes: &[u8]) {
     let (edge, rest) = bytes.split_at(bytes.len().min(to_border(at)));
     merge(words, at, edge);
     let words = &words[(at + edge.len()) / WORD..];
@@ -119,7 +119,7 @@ pub(super) fn copy_in(words: &[AtomicU32], at: usize, bytes: &[u8]) {
 
 /// Reads `bytes` out of the words, from this byte on.
 #[inline]
-pub(super) fn copy_out(words: &[AtomicU32], at: usize, bytes: &mut [u8]) {
+pub(in crate::shared) fn copy_out(words: &[AtomicU32], at: usize, bytes: &mut [u8]) {
     let edge = bytes.len().min(to_border(at));
     let (edge, rest) = bytes.split_at_mut(edge);
     extract(words, at, edge);

@@ -38,15 +38,15 @@ const TRIAL: u32 = 64;
 
 /// The policy of one end, and what it has learned.
 #[derive(Clone, Debug)]
-pub(super) struct Patience {
-    pub(super) policy: WaitPolicy,
+pub(in crate::shared) struct Patience {
+    pub(in crate::shared) policy: WaitPolicy,
     /// How many looks it took of late: a moving average, as of glibc's adaptive mutex.
     usual: u32,
     waits: u32,
 }
 
 impl Patience {
-    pub(super) fn new(policy: WaitPolicy) -> Self {
+    pub(in crate::shared) fn new(policy: WaitPolicy) -> Self {
         Self { policy, usual: LOOKS_FIRST / 2, waits: 0 }
     }
 
@@ -57,7 +57,7 @@ impl Patience {
     ///
     /// # Waits
     /// Lets others run in between.
-    pub(super) fn spin<R>(
+    pub(in crate::shared) fn spin<R>(
         &mut self,
         wait: &Wait,
         mut look: impl FnMut() -> Option<R>,

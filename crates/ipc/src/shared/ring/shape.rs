@@ -35,7 +35,7 @@ const WORDS_MAX: usize = u32::MAX as usize / 8;
 
 /// One of the two kinds of ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::shared) enum Role {
     Sender,
     Receiver,
 }

@@ -24,8 +24,21 @@ const POINTS_MIN: u32 = 10;
 
 /// Runs `scenario` with what `make` gives in a process that dies at its first point, at its second, and so on, until it passes
 /// them all. `check` is told whether it has died.
-fn at_every_point<S, A, H>(scenario: S, make: impl Fn() -> (A, H), check: impl Fn(H, bool))
+pub(crate) fn at_every_point<S, A, H>(scenario: S, make: impl Fn() -> (A, H), check: impl Fn(H, bool))
 where
+    S: Fn(A) + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned + Send + 'static,
+{
+    at_every_one_of(POINTS_MIN, scenario, make, check);
+}
+
+/// As [`at_every_point`], where there are so many at least.
+pub(crate) fn at_every_one_of<S, A, H>(
+    least: u32,
+    scenario: S,
+    make: impl Fn() -> (A, H),
+    check: impl Fn(H, bool),
+) where
     S: Fn(A) + Copy + Send + 'static,
     A: Serialize + DeserializeOwned + Send + 'static,
 {
@@ -37,7 +50,7 @@ where
             let died = was_killed(process);
             check(ours, died);
             if !died {
-                assert!(point > POINTS_MIN, "there are only {point} points");
+                assert!(point > least, "there are only {point} points");
                 return;
             }
         }

@@ -1,7 +1,7 @@
 //! Rings between processes: what is sent arrives, once and in order, whoever waits and how; and whoever dies, the others go
 //! on.
 
-mod crashes;
+pub(crate) mod crashes;
 mod deaths;
 mod kills;
 mod waiting;

@@ -12,6 +12,7 @@ mod processes;
 mod queues;
 mod rings;
 mod shared;
+mod shared_topics;
 mod sockets;
 mod tasks;
 
@@ -120,6 +121,7 @@ fn what_is_said_never_to_switch_does_not() {
             shared::SHARED,
             queues::QUEUES,
             rings::RINGS,
+            shared_topics::SHARED_TOPICS,
             processes::PROCESSES,
             channels::CHANNELS,
             channels::TOPICS,
