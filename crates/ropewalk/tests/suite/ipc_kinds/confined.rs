@@ -11,7 +11,7 @@ use crate::support::confine::{deny_io_uring, mount_memory, own_mounts, this_prog
 use crate::support::guarded;
 
 /// The example that has every way.
-#[allow(dead_code, reason = "its `main`")]
+#[expect(dead_code, reason = "its `main`")]
 #[path = "../../../examples/ipc/main.rs"]
 mod ways;
 

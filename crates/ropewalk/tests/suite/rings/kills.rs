@@ -1,6 +1,5 @@
 //! A thousand processes that are killed at random while they send and receive.
 
-use std::collections::HashMap;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
@@ -10,33 +9,12 @@ use ropewalk::{JoinHandle, process};
 use serde::{Deserialize, Serialize};
 
 use crate::shared::{Chance, is_alone, kill, was_killed};
+use crate::support::messages::{Message, Seen, message};
 use crate::support::{guarded, until};
 
 const KILLS: usize = 1000;
 const WORKERS: usize = 3;
 const CAPACITY: usize = 8;
-
-/// Who has sent it, the how manieth of that one, and their sum, some times.
-type Message = [u64; 11];
-
-fn message(sender: u64, n: u64) -> Message {
-    let mut message = [sender.wrapping_add(n); 11];
-    (message[0], message[1]) = (sender, n);
-    message
-}
-
-/// Of each sender the last number that came.
-#[derive(Default)]
-struct Seen(HashMap<u64, u64>);
-
-impl Seen {
-    fn check(&mut self, message: Message) {
-        let [sender, n, ..] = message;
-        assert_eq!(message, self::message(sender, n), "half of a message");
-        let before = self.0.insert(sender, n);
-        assert!(before.is_none_or(|before| before < n), "{before:?} of {sender} before {n}");
-    }
-}
 
 #[derive(Serialize, Deserialize)]
 struct Work {

@@ -13,21 +13,10 @@ use ropewalk::ipc::Region;
 use ropewalk::ipc::ring::{self, Builder, Many, One, Receiver, Sender, WaitPolicy};
 use ropewalk::process;
 
+use crate::support::messages::{Block, block, number_of};
 use crate::support::{Plan, guarded, on_every_pair, until};
 
-/// A message that is seen whether it is whole.
-type Block = [u64; 9];
-
-fn block(n: u64) -> Block {
-    std::array::from_fn(|i| n.wrapping_mul(i as u64 + 1))
-}
-
-fn number_of(block: Block) -> u64 {
-    assert_eq!(block, self::block(block[0]), "half of a message");
-    block[0]
-}
-
-const POLICIES: [WaitPolicy; 3] = [WaitPolicy::Sleep, WaitPolicy::Adaptive, WaitPolicy::Spin];
+pub(crate) const POLICIES: [WaitPolicy; 3] = [WaitPolicy::Sleep, WaitPolicy::Adaptive, WaitPolicy::Spin];
 
 /// Sends back what it gets, by a task of this plan, until nothing comes any more.
 fn echo((plan, policy, mut receiver, mut sender): (u8, u8, Receiver<Block, One>, Sender<Block, One>)) {

@@ -6,25 +6,12 @@ mod deaths;
 mod kills;
 mod waiting;
 
-use ropewalk::ipc::ring::WaitPolicy;
 use ropewalk::ipc::topic::{RecvError, Subscription, Topic};
 use ropewalk::process;
 
+use crate::rings::POLICIES;
+use crate::support::messages::{Block, block, number_of};
 use crate::support::{Plan, guarded, on_every_pair};
-
-/// A message that is seen whether it is whole.
-type Block = [u64; 9];
-
-fn block(n: u64) -> Block {
-    std::array::from_fn(|i| n.wrapping_mul(i as u64 + 1))
-}
-
-fn number_of(block: Block) -> u64 {
-    assert_eq!(block, self::block(block[0]), "half of a message");
-    block[0]
-}
-
-const POLICIES: [WaitPolicy; 3] = [WaitPolicy::Sleep, WaitPolicy::Adaptive, WaitPolicy::Spin];
 
 fn topic(capacity: usize, history: usize) -> Topic<Block> {
     Topic::builder().capacity(capacity).history(history).build().unwrap()

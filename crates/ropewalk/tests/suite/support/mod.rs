@@ -4,6 +4,7 @@ pub(crate) mod apart;
 pub(crate) mod asleep;
 pub(crate) mod child;
 pub(crate) mod confine;
+pub(crate) mod messages;
 pub(crate) mod net;
 pub(crate) mod plan;
 pub(crate) mod process;
