@@ -32,6 +32,7 @@ pub mod scheduling;
 pub mod segv;
 pub mod shared_memory;
 pub mod signals;
+pub mod switch;
 pub mod terminal;
 #[cfg(feature = "uring")]
 pub mod uring;

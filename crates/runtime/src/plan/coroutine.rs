@@ -27,11 +27,8 @@ const _: () = assert!(size_of::<Cell<Core, (), ()>>() + 16 <= 384, "a task fits 
 
 /// Gives the worker back. To be called by the coroutine itself.
 fn suspend(core: &Core, command: Command) {
-    // SAFETY: `Core`, rule 2: the coroutine runs, so this is its worker; the yielder lives while the body does. Nothing
-    // unwinds here: a suspended coroutine is never dropped (`stack`, the invariant).
-    unsafe {
-        (*core.frame().yielder.get()).suspend(command);
-    }
+    // SAFETY: `Core`, rule 2: the coroutine runs, so this is its worker.
+    unsafe { core.frame().suspend(command) };
 }
 
 impl<F: FnOnce() -> T, T> Cell<Core, F, T> {

@@ -4,15 +4,15 @@
 //! 1. [`Core::waiter`], the claim and the home are for everybody.
 //! 2. The [`Frame`] is for the worker that has claimed the coroutine, on its own thread, and for nobody else, ever.
 
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use corosensei::{Coroutine, Yielder};
 use ropewalk_sync::clock::NEVER;
 use ropewalk_sync::park::{Park, Waiter};
+use ropewalk_sys::switch::{Suspended, prepare, switch};
 
 use super::remote::Remote;
 use super::shared::Shared;
@@ -24,35 +24,91 @@ use crate::task::cell::Plan;
 
 /// Why a coroutine gave its worker back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
 pub(crate) enum Command {
     /// It waits: whoever wakes it puts it into the queue.
     Parked,
     /// It lets others run.
     Yielded,
+    /// Its body has returned. It does not go on any more.
+    Ended,
+}
+
+impl Command {
+    /// From the word that was passed over the switch.
+    fn from_word(word: usize) -> Self {
+        match word {
+            0 => Self::Parked,
+            1 => Self::Yielded,
+            _ => Self::Ended,
+        }
+    }
 }
 
 /// No place in a list of the worker.
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
 /// What only the coroutine's worker touches. It lives at the top of the coroutine's stack, in the page that is touched
-/// anyway, and so takes no memory before the start.
-#[repr(align(64))]
+/// anyway, and so takes no memory before the start. What a switch needs stands first, in one line of the cache.
+#[repr(C, align(64))]
 pub(crate) struct Frame {
-    pub(crate) coroutine: UnsafeCell<Coroutine<(), Command, (), Stack>>,
-    /// Lives on the coroutine's stack while it is started.
-    pub(crate) yielder: Cell<*const Yielder<(), Command>>,
+    /// Where the coroutine goes on, while it does not run.
+    goes_on: Cell<Suspended>,
+    /// Where the worker goes on, while the coroutine runs.
+    worker: Cell<Suspended>,
+    /// What runs when it does: itself, or the generator in whose body it waits. Kept here while it does not run.
+    pub(crate) innermost: Cell<*const Running>,
+    /// When it wants to be woken at the latest, in the clock's nanoseconds.
+    pub(crate) wake_at: Cell<u64>,
+    /// What the switch hooks keep of it; `None` before the first turn, and where there are no hooks.
+    pub(crate) saved: RefCell<Option<Box<Saved>>>,
     /// Its place among the live coroutines of the worker.
     pub(crate) live: Cell<u32>,
     /// Its place among the timers of the worker.
     pub(crate) timer: Cell<u32>,
-    /// When it wants to be woken at the latest, in the clock's nanoseconds.
-    pub(crate) wake_at: Cell<u64>,
+    /// Lives while the coroutine does: the worker keeps it.
+    task: *const dyn Runnable,
     /// What the overflow report says of the coroutine itself.
     pub(crate) own: Running,
-    /// What runs when it does: itself, or the generator in whose body it waits. Kept here while it does not run.
-    pub(crate) innermost: Cell<*const Running>,
-    /// What the switch hooks keep of it; `None` before the first turn, and where there are no hooks.
-    pub(crate) saved: RefCell<Option<Box<Saved>>>,
+    /// Taken out at the end.
+    stack: Cell<Option<Stack>>,
+}
+
+/// What a switch touches of a frame.
+pub(super) const FRAME_HEAD: usize = 64;
+
+impl Frame {
+    /// Worker: runs the coroutine until it gives the worker back.
+    ///
+    /// # Safety
+    /// [`Core`], rule 2: the caller is the claiming worker; the coroutine has not ended, and does not resume itself.
+    #[inline(always)]
+    pub(crate) unsafe fn resume(&self) -> Command {
+        // SAFETY: it stands where it was left last, or was prepared, on a stack of its own that lives until it has ended;
+        // only its worker knows of it. Nothing unwinds: `begin` lets nothing out.
+        Command::from_word(unsafe { switch(self.worker.as_ptr(), self.goes_on.get(), 0) })
+    }
+
+    /// Coroutine: gives the worker back, until it is resumed.
+    ///
+    /// # Safety
+    /// The caller is the coroutine, on its own stack.
+    #[inline(always)]
+    pub(crate) unsafe fn suspend(&self, command: Command) {
+        // SAFETY: the worker stands in `resume`. A suspended coroutine is never dropped (`stack`, the invariant).
+        unsafe { switch(self.goes_on.as_ptr(), self.worker.get(), command as usize) };
+    }
+}
+
+/// Where each coroutine begins.
+unsafe extern "C" fn begin(frame: *mut u8) -> ! {
+    // SAFETY: `set_frame` passes the frame; what it points to lives until the body has returned.
+    let frame = unsafe { &*frame.cast::<Frame>().cast_const() };
+    // SAFETY: as above.
+    unsafe { &*frame.task }.execute();
+    // SAFETY: this is the coroutine.
+    unsafe { frame.suspend(Command::Ended) };
+    unreachable!("who has ended is not resumed")
 }
 
 const _: () =
@@ -115,23 +171,20 @@ impl Core {
         self.shared.remotes.get(self.home.load(Relaxed) as usize)
     }
 
-    /// The worker has claimed it, and `coroutine` is to run it: puts the frame into the stack's top.
+    /// The worker has claimed it: puts the frame of `task`, which is the one that this belongs to, into the stack's top.
     ///
     /// # Safety
-    /// Rule 2; `frame` is the room at the top of the coroutine's own stack.
-    pub(crate) unsafe fn set_frame(
-        &self,
-        frame: NonNull<u8>,
-        coroutine: Coroutine<(), Command, (), Stack>,
-        live: u32,
-        own: Running,
-    ) {
-        let frame = frame.cast::<Frame>();
-        // SAFETY: `Stack::frame` promises room and alignment, and nobody else uses it while the stack is taken.
+    /// Rule 2; `task` lives until the coroutine has ended.
+    pub(crate) unsafe fn set_frame(&self, stack: Stack, task: *const dyn Runnable, live: u32, own: Running) {
+        let frame = stack.frame().cast::<Frame>();
+        // SAFETY: `Stack::frame` promises room and alignment, and nobody else uses it while the stack is taken. Below it is
+        // the stack.
         unsafe {
             frame.write(Frame {
-                coroutine: UnsafeCell::new(coroutine),
-                yielder: Cell::new(ptr::null()),
+                stack: Cell::new(Some(stack)),
+                goes_on: Cell::new(prepare(frame.cast(), begin, frame.as_ptr().cast())),
+                worker: Cell::new(Suspended::NOWHERE),
+                task,
                 live: Cell::new(live),
                 timer: Cell::new(NOWHERE),
                 wake_at: Cell::new(NEVER),
@@ -158,16 +211,15 @@ impl Core {
         unsafe { &*self.frame.get() }
     }
 
-    /// Takes the coroutine out of its frame, which is gone then.
+    /// Takes the stack out of the frame, which is gone then.
     ///
     /// # Safety
-    /// Rule 2; the coroutine has returned.
-    pub(crate) unsafe fn take_coroutine(&self) -> Coroutine<(), Command, (), Stack> {
-        let frame = self.frame.replace(ptr::null());
-        debug_assert!(!frame.is_null(), "a coroutine ends once");
-        // SAFETY: read once, because the pointer is null from now on; `saved` was taken out by the worker, and nothing else
-        // in the frame needs to be dropped.
-        unsafe { (*frame).coroutine.get().read() }
+    /// Rule 2; the coroutine has ended.
+    pub(crate) unsafe fn take_stack(&self) -> Stack {
+        // SAFETY: the caller's promise. `saved` was taken out by the worker, and nothing else in the frame needs to be dropped.
+        let stack = unsafe { self.frame() }.stack.take();
+        self.frame.set(ptr::null());
+        stack.expect("a coroutine ends once")
     }
 }
 

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 
+use ropewalk_sync::park::Waiter;
 use ropewalk_sys::memory;
 
-use super::core::{Ready, Runnable};
-use crate::stack::FRAME;
+use super::core::{FRAME_HEAD, Ready};
 
 /// How a worker chooses, among the coroutines that can run, the one that runs next.
 ///
@@ -60,14 +60,13 @@ struct Draw {
     promised: bool,
 }
 
-/// So many in the queue, and what they touch does not fit into a processor's first cache.
-const COLD: usize = 16;
-/// What of a task is touched at most to run it; the rest is its closure, or a large result.
-const TASK_HEAD: usize = 384;
-/// The two counts of an [`Arc`].
-const ARC_COUNTS: usize = 2 * size_of::<usize>();
-/// As much of the end of a stack is touched by every coroutine that goes on after a wait.
-const HOT_END: usize = 512;
+/// So many in the queue, and what their turns touch does not fit into a processor's second cache. Where it fits, to fetch
+/// ahead costs more than it brings.
+const COLD: usize = 4096;
+/// As much of the end of a stack is touched by every coroutine that goes on after a wait: what it takes back from there,
+/// which stands below the place that it has noted, and a few calls above that.
+const HOT_END: usize = 256;
+const BELOW: usize = 80;
 
 /// Who was drawn.
 pub(super) enum Drawn {
@@ -124,12 +123,11 @@ impl RunQueue {
     /// is fetched in three steps, a turn apart, because each step says where the next one has to look.
     fn prefetch(&self) {
         let (first, second, third) = (&self.started[0], &self.started[1], &self.started[2]);
-        let task: *const dyn Runnable = &raw const **third;
-        // From the counts of the `Arc`, which stand before it.
-        memory::prefetch(task.addr() - ARC_COUNTS, (ARC_COUNTS + size_of_val(&**third)).min(TASK_HEAD));
-        memory::prefetch(second.core().frame_address(), FRAME);
+        let waiter: *const Waiter = third.waiter();
+        memory::prefetch(waiter.addr(), size_of::<Waiter>());
+        memory::prefetch(second.core().frame_address(), FRAME_HEAD);
         if let Some(standing) = first.waiter().standing() {
-            memory::prefetch(standing.context.sp, HOT_END);
+            memory::prefetch(standing.context.sp - BELOW, HOT_END);
         }
     }
 

@@ -159,8 +159,17 @@ fn is_plumbing(frame: &Frame) -> bool {
 /// What is below the first function of a thread or a coroutine.
 fn is_root(frame: &Frame) -> bool {
     const FILES: [&str; 4] = ["std/src/rt.rs", "std/src/sys/", "std/src/thread/", "alloc/src/boxed.rs"];
-    const ROOTS: [&str; 8] =
-        ["stack_init_trampoline", "start_thread", "clone", "clone3", "__clone", "__clone3", "main", "_start"];
+    const ROOTS: [&str; 9] = [
+        "ropewalk_stack_root",
+        "stack_init_trampoline",
+        "start_thread",
+        "clone",
+        "clone3",
+        "__clone",
+        "__clone3",
+        "main",
+        "_start",
+    ];
     const BELOW: [&str; 6] =
         ["std::rt::", "std::sys::", "std::thread::", "alloc::boxed::", "__libc_start", "0x"];
     let function = frame.function.as_str();

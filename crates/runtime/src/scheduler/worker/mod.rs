@@ -19,7 +19,6 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use corosensei::CoroutineResult;
 use ropewalk_sync::clock::{self, Clock, NEVER};
 use ropewalk_sync::mailbox::Mailbox;
 use ropewalk_sync::park::{self, Interest, Park, Unparker, WaitReason, Watched};
@@ -223,18 +222,9 @@ impl Worker {
             name: task.header().name().map(std::ptr::from_ref),
             made_at: task.header().spawned_at(),
         };
-        let frame = stack.frame();
-        let body: *const dyn super::core::Runnable = Arc::as_ptr(task);
-        let coroutine = corosensei::Coroutine::with_stack(stack, move |yielder, ()| {
-            // SAFETY: the worker keeps the task in `live` until this body has returned.
-            let task = unsafe { &*body };
-            // SAFETY: this runs on the worker that has claimed the task.
-            unsafe { task.core().frame() }.yielder.set(yielder);
-            task.execute();
-        });
         let place = self.remote.live.push(task.clone());
-        // SAFETY: `Core`, rule 2: claimed just now; the frame's room is in the coroutine's stack.
-        unsafe { core.set_frame(frame, coroutine, place, running) };
+        // SAFETY: `Core`, rule 2: claimed just now. The worker keeps the task in `live` until the body has returned.
+        unsafe { core.set_frame(stack, Arc::as_ptr(task), place, running) };
         true
     }
 
@@ -252,8 +242,8 @@ impl Worker {
         // SAFETY: `task` lives in `live` while it is current, and what runs next on this thread is its code.
         let outside = unsafe { park::enter(NonNull::new(current.cast_mut()), Some(BUDGET)) };
         let outside_running = overflow::replace_running(frame.innermost.get());
-        // SAFETY: only this function touches it, and the coroutine does not resume itself.
-        let result = unsafe { (*frame.coroutine.get()).resume(()) };
+        // SAFETY: `Core`, rule 2, as above; what has ended is not run again.
+        let command = unsafe { frame.resume() };
         frame.innermost.set(overflow::replace_running(outside_running));
         // SAFETY: whoever was current before still is, outside of all coroutines.
         unsafe { park::enter(outside, None) };
@@ -262,10 +252,10 @@ impl Worker {
             let left = hooks::Left { stack, header: task.header(), waiter: task.waiter() };
             self.shared.hooks.leave(&mut frame.saved.borrow_mut(), &left);
         }
-        match result {
-            CoroutineResult::Yield(Command::Parked) => {}
-            CoroutineResult::Yield(Command::Yielded) => self.ready.borrow_mut().push_back(task),
-            CoroutineResult::Return(()) => self.end(&task),
+        match command {
+            Command::Parked => {}
+            Command::Yielded => self.ready.borrow_mut().push_back(task),
+            Command::Ended => self.end(&task),
         }
     }
 
@@ -276,7 +266,7 @@ impl Worker {
         let place = frame.live.get() as usize;
         hooks::end(frame.saved.take());
         // SAFETY: the coroutine has returned, and `frame` is not used any more.
-        let stack = unsafe { task.core().take_coroutine() }.into_stack();
+        let stack = unsafe { task.core().take_stack() };
         self.stacks.borrow_mut().give_back(stack);
         // SAFETY: `Core`, rule 2: everything in `live` is this worker's.
         drop(self.remote.live.remove(place, |moved| unsafe { moved.core().frame() }.live.set(place as u32)));
