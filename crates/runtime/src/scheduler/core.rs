@@ -58,6 +58,8 @@ pub(crate) struct Frame {
     worker: Cell<Suspended>,
     /// What runs when it does: itself, or the generator in whose body it waits. Kept here while it does not run.
     pub(crate) innermost: Cell<*const Running>,
+    /// The task's number.
+    pub(crate) id: u64,
     /// When it wants to be woken at the latest, in the clock's nanoseconds.
     pub(crate) wake_at: Cell<u64>,
     /// What the switch hooks keep of it; `None` before the first turn, and where there are no hooks.
@@ -185,6 +187,7 @@ impl Core {
                 goes_on: Cell::new(prepare(frame.cast(), begin, frame.as_ptr().cast())),
                 worker: Cell::new(Suspended::NOWHERE),
                 task,
+                id: self.waiter.id(),
                 live: Cell::new(live),
                 timer: Cell::new(NOWHERE),
                 wake_at: Cell::new(NEVER),

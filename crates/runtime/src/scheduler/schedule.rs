@@ -111,6 +111,7 @@ impl RunQueue {
     }
 
     /// Fair: the one that has waited longest.
+    #[inline(always)]
     pub(super) fn pop_front(&mut self) -> Option<Ready> {
         let task = self.started.pop_front();
         if self.started.len() >= COLD {
@@ -121,6 +122,8 @@ impl RunQueue {
 
     /// In a long queue nobody has run for a while, so nothing of it is in the caches; but it is known who comes next. Each
     /// is fetched in three steps, a turn apart, because each step says where the next one has to look.
+    #[cold]
+    #[inline(never)]
     fn prefetch(&self) {
         let (first, second, third) = (&self.started[0], &self.started[1], &self.started[2]);
         let waiter: *const Waiter = third.waiter();

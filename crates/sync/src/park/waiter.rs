@@ -330,8 +330,22 @@ impl Waiter {
         if before == 0 { None } else { clock::instant(before) }
     }
 
+    /// Owner: nobody wants it to end, no deadline is set around it, and it does not unwind: as nearly always.
+    #[inline(always)]
+    fn is_undisturbed(&self) -> bool {
+        self.cancel.load(Acquire) == 0 // SYNC: waiter.cancel
+            && self.deadline.load(Relaxed) == NEVER
+            && !std::thread::panicking()
+    }
+
     /// Owner: whether a wait must not begin, and why.
+    #[inline(always)]
     pub(super) fn interruption(&self, wait: &Wait) -> Option<Interrupt> {
+        if wait.deadline.is_none() && self.is_undisturbed() { None } else { self.look_closely(wait) }
+    }
+
+    #[inline(never)]
+    fn look_closely(&self, wait: &Wait) -> Option<Interrupt> {
         if wait.cancellable {
             let unwinding = self.is_unwinding();
             if unwinding && self.coroutine && wait.fallible {
@@ -374,7 +388,13 @@ impl Waiter {
     }
 
     /// Owner: when the task has to look again at the latest.
+    #[inline(always)]
     pub(super) fn next_deadline(&self, wait: &Wait) -> Option<Instant> {
+        if self.is_undisturbed() { wait.deadline } else { self.earliest_deadline(wait) }
+    }
+
+    #[inline(never)]
+    fn earliest_deadline(&self, wait: &Wait) -> Option<Instant> {
         // What it could not be told of is no reason to look again.
         if !wait.cancellable || !(wait.fallible || Self::can_raise(self.is_unwinding())) {
             return wait.deadline;

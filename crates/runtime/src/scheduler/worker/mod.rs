@@ -232,9 +232,9 @@ impl Worker {
     fn run(&self, task: Ready) {
         let turn = self.turn.get() + 1;
         self.turn.set(turn);
-        self.remote.pulse.beat(turn, task.waiter().id());
         // SAFETY: `Core`, rule 2: what is in `ready`, or was started, is this worker's.
         let frame = unsafe { task.core().frame() };
+        self.remote.pulse.beat(turn, frame.id);
         if self.hooked {
             self.shared.hooks.enter(&mut frame.saved.borrow_mut());
         }
