@@ -92,8 +92,8 @@ impl Segment<AtomicU32> {
     /// If there is no word `index`.
     ///
     /// # Waits
-    /// Until the word holds something else. A thread sleeps on the word itself (futex(2)); for coroutines another thread does,
-    /// one for up to 127 of them.
+    /// Until the word holds something else. A thread sleeps on the word itself (futex(2)); for a coroutine its io_uring does
+    /// (Linux 6.7), or with epoll another thread, one for up to 127 of them, which costs two more switches between threads.
     ///
     /// # Cancellation
     /// Unwinds a cancelled task.

@@ -1,7 +1,7 @@
 //! A system call together with what it borrows, as a value: the caller makes it, or another thread, or a ring.
 //!
 //! Here are the calls that cannot be told to come back at once, because what they wait for is no readiness of the
-//! descriptor: a disk, a lock, the other end of a FIFO that is opened.
+//! descriptor: a disk, a lock, the other end of a FIFO that is opened, a word of shared memory.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -21,6 +21,9 @@ const BUFFERS_MAX: usize = 1024;
 const LENGTH_MAX: usize = 0x7fff_f000;
 /// The place that stands for "where the descriptor is", for calls that take a place (preadv2(2)).
 const CURRENT: u64 = u64::MAX;
+/// What sort of word a ring sleeps on: of four bytes (`FUTEX2_SIZE_U32`, futex2(2)), and not private to the process.
+#[cfg(feature = "uring")]
+const SHARED_U32: u32 = 0x02;
 
 /// One call. What it borrows is valid for `'a`, and the call's alone as long as it is under way.
 pub struct Operation<'a> {
@@ -40,6 +43,7 @@ enum Call {
     Sync { fd: RawFd, data_only: bool },
     Lock { fd: RawFd, how: libc::c_int },
     Open { path: *const libc::c_char, flags: libc::c_int, mode: libc::mode_t },
+    WaitWord { word: *const AtomicU32, expected: u32 },
 }
 
 // SAFETY: what the addresses lead to is borrowed for the call alone (the type's promise), and bytes, paths and descriptors
@@ -104,6 +108,18 @@ impl<'a> Operation<'a> {
         Self::new(Call::Open { path: path.as_ptr(), flags: flags | libc::O_CLOEXEC, mode })
     }
 
+    /// Sleeps while a word that processes share holds `expected`, until somebody wakes who sleeps there: futex(2).
+    #[must_use]
+    pub fn wait_word(word: &'a AtomicU32, expected: u32) -> Self {
+        Self::new(Call::WaitWord { word: std::ptr::from_ref(word), expected })
+    }
+
+    /// Whether it sleeps on a word.
+    #[cfg(feature = "uring")]
+    pub(crate) fn waits_for_word(&self) -> bool {
+        matches!(self.call, Call::WaitWord { .. })
+    }
+
     /// The descriptor is one whose writes go to the end (`O_APPEND`). So a ring may make the call, which does not lock the place
     /// where a descriptor is, as read(2) and write(2) do.
     #[must_use]
@@ -115,7 +131,7 @@ impl<'a> Operation<'a> {
     /// Whether it may wait for what other tasks do, and not for a device: a lock, the other end of a FIFO.
     #[must_use]
     pub fn waits_for_others(&self) -> bool {
-        matches!(self.call, Call::Lock { .. } | Call::Open { .. })
+        matches!(self.call, Call::Lock { .. } | Call::Open { .. } | Call::WaitWord { .. })
     }
 
     /// The same call, without a limit to its time.
@@ -159,6 +175,10 @@ impl<'a> Operation<'a> {
                 libc::SYS_openat,
                 [libc::AT_FDCWD as usize, path.expose_provenance(), flags as usize, mode as usize, 0, 0],
             ),
+            Call::WaitWord { word, expected } => (
+                libc::SYS_futex,
+                [word.expose_provenance(), libc::FUTEX_WAIT as usize, expected as usize, 0, 0, 0],
+            ),
         };
         // SAFETY: the arguments are what the call takes, and what they lead to is borrowed for it (the type's promise).
         unsafe { call(word, number, arguments) }
@@ -194,6 +214,10 @@ impl<'a> Operation<'a> {
                 let flags = if data_only { types::FsyncFlags::DATASYNC } else { types::FsyncFlags::empty() };
                 opcode::Fsync::new(types::Fd(fd)).flags(flags).build()
             }
+            Call::WaitWord { word, expected } => {
+                let any = u64::from(libc::FUTEX_BITSET_MATCH_ANY as u32);
+                opcode::FutexWait::new(word.cast(), expected.into(), any, SHARED_U32).build()
+            }
             Call::Lock { .. } | Call::Open { .. } => return None,
         })
     }
@@ -209,6 +233,7 @@ impl fmt::Debug for Operation<'_> {
             Call::Sync { .. } => "Operation(fsync)",
             Call::Lock { .. } => "Operation(flock)",
             Call::Open { .. } => "Operation(open)",
+            Call::WaitWord { .. } => "Operation(futex)",
         })
     }
 }

@@ -41,11 +41,15 @@ pub enum Report {
 }
 
 /// A ring that only the thread that made it uses.
-pub struct Ring(IoUring);
+pub struct Ring {
+    ring: IoUring,
+    /// It can sleep on words of memory (Linux 6.7).
+    words: bool,
+}
 
 impl std::fmt::Debug for Ring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Ring({})", self.0.as_raw_fd())
+        write!(f, "Ring({})", self.ring.as_raw_fd())
     }
 }
 
@@ -80,7 +84,7 @@ impl Ring {
         if !complete || !ring.params().is_feature_ext_arg() || !ring.params().is_feature_nodrop() {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        Ok(Self(ring))
+        Ok(Self { ring, words: probe.is_supported(opcode::FutexWait::CODE) })
     }
 
     /// Queues it; if the queue is full, has the kernel take what is in it first.
@@ -88,10 +92,10 @@ impl Ring {
         loop {
             // SAFETY: a poll, or a cancellation, names a descriptor and no memory; an operation's memory is promised by the
             // caller of `submit_operation`.
-            if unsafe { self.0.submission().push(entry) }.is_ok() {
+            if unsafe { self.ring.submission().push(entry) }.is_ok() {
                 return Ok(());
             }
-            self.0.submit()?;
+            self.ring.submit()?;
         }
     }
 
@@ -106,6 +110,9 @@ impl Ring {
     /// dropped before: the kernel ends what is under way when it likes.
     pub unsafe fn submit_operation(&mut self, operation: &Operation<'_>, token: u64) -> io::Result<bool> {
         debug_assert!(token < OPERATION >> 1, "no operation has the token of NOBODY");
+        if operation.waits_for_word() && !self.words {
+            return Ok(false);
+        }
         let Some(entry) = operation.entry() else { return Ok(false) };
         self.push(&entry.user_data(token | OPERATION)).map(|()| true)
     }
@@ -158,7 +165,7 @@ impl Ring {
     /// # Errors
     /// As [`wait`](Self::wait).
     pub fn submit(&mut self) -> io::Result<()> {
-        let submission = self.0.submission();
+        let submission = self.ring.submission();
         let pending = submission.len();
         let idle = pending == 0 && !submission.taskrun() && !submission.cq_overflow();
         drop(submission);
@@ -168,7 +175,7 @@ impl Ring {
         // SAFETY: no argument points anywhere.
         let entered = unsafe {
             let events = EnterFlags::GETEVENTS.bits();
-            self.0.submitter().enter::<libc::sigset_t>(
+            self.ring.submitter().enter::<libc::sigset_t>(
                 pending.try_into().unwrap_or(u32::MAX),
                 0,
                 events,
@@ -186,10 +193,10 @@ impl Ring {
     pub fn wait(&mut self, timeout: Option<Duration>, mut each: impl FnMut(Report)) -> io::Result<()> {
         let entered = match timeout {
             Some(Duration::ZERO) => self.submit(),
-            None => self.0.submitter().submit_and_wait(1).map(drop),
+            None => self.ring.submitter().submit_and_wait(1).map(drop),
             Some(timeout) => {
                 let timeout = Timespec::from(timeout);
-                self.0.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout)).map(drop)
+                self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout)).map(drop)
             }
         };
         match entered {
@@ -198,7 +205,7 @@ impl Ring {
             }
             _ => {}
         }
-        for completion in self.0.completion() {
+        for completion in self.ring.completion() {
             let (token, result) = (completion.user_data(), completion.result());
             if token == NOBODY {
                 continue;
@@ -226,6 +233,6 @@ impl Ring {
 impl AsFd for Ring {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the ring lives as long as the borrow of it.
-        unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) }
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
     }
 }

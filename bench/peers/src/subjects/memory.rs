@@ -36,7 +36,7 @@ fn table(name: &'static str, tasks: u64) -> Table {
         rounds: match tasks {
             0..=10_000 => usize::MAX,
             10_001..=100_000 => 3,
-            _ => 2,
+            _ => 1,
         },
         columns: COLUMNS,
         contenders: contenders(tasks),

@@ -137,7 +137,7 @@ fn table(name: &'static str, connections: usize, request: &'static [u8], rows: V
     Table {
         name,
         title: format!("{connections} connections"),
-        operations: 300,
+        operations: 200,
         cpus: 2,
         warm: false,
         rounds: usize::MAX,

@@ -127,6 +127,14 @@ unsafe impl<F: FnOnce() -> T, T> Park for Cell<Core, F, T> {
         })
     }
 
+    unsafe fn begin_by_driver(&self, operation: &Operation<'_>) -> Option<u64> {
+        with_worker(|worker| {
+            let worker = worker.expect("a coroutine runs on a worker");
+            // SAFETY: the caller's promise.
+            unsafe { worker.begin_by_driver(operation, Unparker::current()) }.ok()
+        })
+    }
+
     fn outcome(&self, token: u64) -> Option<io::Result<usize>> {
         with_worker(|worker| worker.expect("a coroutine runs on a worker").outcome(token))
     }

@@ -49,6 +49,16 @@ impl Operations {
         (u64::from(*uses) == token >> 32).then_some(slot)
     }
 
+    /// Nobody makes it: its owner.
+    pub(super) fn take_back(&mut self, token: u64) -> Unparker {
+        let slot = self.get(token).expect("it was inserted just now");
+        let Slot::UnderWay(owner, _) = std::mem::replace(slot, Slot::Free) else {
+            unreachable!("nobody has ended it")
+        };
+        self.free.push((token & u64::from(u32::MAX)) as u32);
+        owner
+    }
+
     /// A thread makes it.
     pub(super) fn made_elsewhere(&mut self, token: u64, call: Arc<dyn Elsewhere>) {
         if let Some(Slot::UnderWay(_, maker)) = self.get(token) {

@@ -115,6 +115,14 @@ pub unsafe trait Park: Send + Sync {
         unreachable!("a thread makes its calls itself: {operation:?}")
     }
 
+    /// Coroutines: as [`begin`](Self::begin), if the driver of the worker does that; else nothing has begun.
+    ///
+    /// # Safety
+    /// As `begin`.
+    unsafe fn begin_by_driver(&self, operation: &Operation<'_>) -> Option<u64> {
+        unreachable!("a thread makes its calls itself: {operation:?}")
+    }
+
     /// Coroutines: the result of the operation with this token, once it is over.
     fn outcome(&self, token: u64) -> Option<io::Result<usize>> {
         unreachable!("a thread makes its calls itself, not under {token}")

@@ -17,11 +17,13 @@
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::AtomicU32;
 
 use ropewalk_sys::operation::{Operation, opened};
 use ropewalk_sys::segv::abort_with;
 
-use super::{Wait, is_coroutine, is_unwinding, may_wait, original, park, spend, with_current};
+use super::{Interrupt, Wait, is_coroutine, is_unwinding, may_wait, original, park, spend, with_current};
+use crate::clock;
 use crate::primitive::interruptible;
 
 /// Has `operation` made, and waits for its end: in a coroutine by the worker's driver, or by a thread of the pool where the
@@ -83,18 +85,23 @@ impl Drop for Bomb {
 }
 
 /// Begins `operation` and waits for its end, with the interruption that came meanwhile.
-fn begin_and_wait(operation: &Operation<'_>, wait: &Wait) -> (io::Result<usize>, Option<super::Interrupt>) {
+fn begin_and_wait(operation: &Operation<'_>, wait: &Wait) -> (io::Result<usize>, Option<Interrupt>) {
     // Nothing has begun yet: a task that is cancelled already begins nothing.
     let early = with_current(|current| current.waiter().interruption(wait));
     if early.is_some() {
         return (Err(io::ErrorKind::Interrupted.into()), early);
     }
     original::expect_original(wait.reason); // rule 5
+    // SAFETY: rules 1 and 2.
+    let token = with_current(|current| unsafe { current.begin(operation) });
+    wait_for_end(token, wait)
+}
+
+/// Waits for the end of the operation with this token, which has begun just now.
+fn wait_for_end(token: u64, wait: &Wait) -> (io::Result<usize>, Option<Interrupt>) {
     let bomb = Bomb; // rule 1
     let mut wait = *wait;
     let mut interrupted = None;
-    // SAFETY: rules 1 and 2.
-    let token = with_current(|current| unsafe { current.begin(operation) });
     let result = loop {
         if let Some(result) = with_current(|current| current.outcome(token)) {
             break result;
@@ -107,6 +114,28 @@ fn begin_and_wait(operation: &Operation<'_>, wait: &Wait) -> (io::Result<usize>,
     };
     std::mem::forget(bomb);
     (result, interrupted)
+}
+
+/// A coroutine: sleeps on a word that processes share, until somebody wakes who sleeps there, it does not hold `expected`, or
+/// the wait is interrupted. `None`: its driver does no such thing, and nothing has happened.
+pub(super) fn sleep_on(word: &AtomicU32, expected: u32, wait: &Wait) -> Option<Result<(), Interrupt>> {
+    // Rule 4. And virtual time would go on as real time does, as long as it is under way.
+    if is_unwinding() || !may_wait() || clock::is_virtual() {
+        return None;
+    }
+    if let Some(interrupt) = with_current(|current| current.waiter().interruption(wait)) {
+        return Some(Err(interrupt));
+    }
+    let operation = Operation::wait_word(word, expected);
+    // SAFETY: rules 1 and 2: the word is borrowed until the end.
+    let token = with_current(|current| unsafe { current.begin_by_driver(&operation) })?;
+    match wait_for_end(token, wait) {
+        (Err(error), Some(interrupt)) if is_broken_off(&error) => Some(Err(interrupt)),
+        // Woken, or too late to sleep: the caller looks. The result wins.
+        (Ok(_), _) => Some(Ok(())),
+        (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock || is_broken_off(&error) => Some(Ok(())),
+        (Err(_), _) => None,
+    }
 }
 
 fn is_broken_off(error: &io::Error) -> bool {

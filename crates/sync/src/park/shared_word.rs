@@ -1,11 +1,11 @@
 //! Waiting for a word of memory that processes share.
 //!
 //! Whoever changes the word need not be of this process, so there is nobody to leave an `Unparker` with: the kernel wakes
-//! who sleeps on the word (futex(2), not private to the process). A thread does so itself. A coroutine must not, so a
-//! *helper* does, a thread that sleeps on the words of up to 127 tasks at once (futex_waitv(2)) and unparks those whose
-//! word has changed. There are as many helpers as it takes, from the first coroutine that waits on; where the kernel has no
-//! futex_waitv, a helper for each word. (io_uring can wait for words, too, `IORING_OP_FUTEX_WAIT`; a helper needs nothing
-//! of a driver and works under both.)
+//! who sleeps on the word (futex(2), not private to the process). A thread does so itself. A coroutine must not, so its
+//! driver does (`IORING_OP_FUTEX_WAIT`, Linux 6.7). Where it cannot, and for who only [watches](watch_word), there is a
+//! *helper*, a thread that sleeps on the words of up to 127 tasks at once (futex_waitv(2)) and unparks those whose word has
+//! changed. There are as many helpers as it takes, from the first coroutine that waits on; where the kernel has no
+//! futex_waitv, a helper for each word.
 //!
 //! # The contract
 //! 1. [`wait_word`] sleeps only while the word holds `expected`, and may return for no reason.
@@ -44,7 +44,7 @@ use ropewalk_sys::interruptible::{
 };
 
 use super::word::{Owed, Sleep, WakeWord};
-use super::{Interrupt, Unparker, Wait, is_coroutine, original, park, with_current};
+use super::{Interrupt, Unparker, Wait, is_coroutine, operation, original, park, with_current};
 use crate::clock;
 
 /// A helper sleeps on so many words at most.
@@ -93,9 +93,12 @@ fn wait_in_kernel(word: &AtomicU32, expected: u32, wait: &Wait) -> Result<(), In
     })
 }
 
-/// A coroutine: parked, while a helper sleeps on the word.
+/// A coroutine: parked, while its driver or a helper sleeps on the word.
 fn wait_parked(word: &AtomicU32, expected: u32, wait: &Wait) -> Result<(), Interrupt> {
     original::expect_original(wait.reason);
+    if let Some(slept) = operation::sleep_on(word, expected, wait) {
+        return slept;
+    }
     let task = Callee::Task(Unparker::current());
     // A: `registered` is dropped before this returns.
     match register(word, expected, task) {

@@ -23,15 +23,29 @@ impl Worker {
         owner: Unparker,
         elsewhere: impl FnOnce(Arc<Remote>, u64) -> Arc<dyn Elsewhere>,
     ) -> u64 {
+        // SAFETY: the caller's promise.
+        unsafe { self.begin_by_driver(operation, owner) }.unwrap_or_else(|owner| {
+            let token = self.operations.borrow_mut().insert(owner);
+            let call = elsewhere(self.remote.clone(), token);
+            self.operations.borrow_mut().made_elsewhere(token, call);
+            token
+        })
+    }
+
+    /// As [`begin`](Self::begin), by the driver or not at all: then the owner comes back.
+    ///
+    /// # Safety
+    /// As `begin`.
+    pub(crate) unsafe fn begin_by_driver(
+        &self,
+        operation: &Operation<'_>,
+        owner: Unparker,
+    ) -> Result<u64, Unparker> {
         let token = self.operations.borrow_mut().insert(owner);
         // SAFETY: the caller's promise. The driver reports to this worker only, which then has a result to be taken; a worker
         // that ends before that has leaked whoever waits, with all that it borrows (`stack`, the invariant).
         let submitted = unsafe { self.driver.borrow_mut().submit(operation, token) };
-        if !submitted {
-            let call = elsewhere(self.remote.clone(), token);
-            self.operations.borrow_mut().made_elsewhere(token, call);
-        }
-        token
+        if submitted { Ok(token) } else { Err(self.operations.borrow_mut().take_back(token)) }
     }
 
     /// The result, once it is there.
