@@ -17,12 +17,14 @@
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
+#[cfg(not(loom))]
 use std::sync::atomic::AtomicU32;
 
 use ropewalk_sys::operation::{Operation, opened};
 use ropewalk_sys::segv::abort_with;
 
 use super::{Interrupt, Wait, is_coroutine, is_unwinding, may_wait, original, park, spend, with_current};
+#[cfg(not(loom))]
 use crate::clock;
 use crate::primitive::interruptible;
 
@@ -118,6 +120,7 @@ fn wait_for_end(token: u64, wait: &Wait) -> (io::Result<usize>, Option<Interrupt
 
 /// A coroutine: sleeps on a word that processes share, until somebody wakes who sleeps there, it does not hold `expected`, or
 /// the wait is interrupted. `None`: its driver does no such thing, and nothing has happened.
+#[cfg(not(loom))]
 pub(super) fn sleep_on(word: &AtomicU32, expected: u32, wait: &Wait) -> Option<Result<(), Interrupt>> {
     // Rule 4. And virtual time would go on as real time does, as long as it is under way.
     if is_unwinding() || !may_wait() || clock::is_virtual() {
