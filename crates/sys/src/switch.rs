@@ -195,7 +195,7 @@ mod tests {
         // Kept in registers over the switches, as far as there are any.
         let mut kept: [f64; 4] = [0.5, 1.5, 2.5, 3.5];
         loop {
-            // SAFETY: `talk` has prepared it, and waits meanwhile.
+            // SAFETY: the test has prepared it, and stands in its own switch meanwhile.
             unsafe {
                 let (callers, sum) = ((*counter).callers, (*counter).sum);
                 let told = switch(&raw mut (*counter).own, callers, sum);
@@ -220,8 +220,7 @@ mod tests {
                 counter
             })
             .collect();
-        let mine: Vec<usize> = (0..100).collect();
-        for number in &mine {
+        for number in 0..100 {
             for (place, counter) in counters.iter().enumerate() {
                 // SAFETY: it stands in its own switch, or has not begun; nobody else knows of it.
                 let sum = unsafe {

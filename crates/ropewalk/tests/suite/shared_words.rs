@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ropewalk::inspect::{self, State, WaitReason};
 use ropewalk::ipc::Segment;
-use ropewalk::{Runtime, coroutine, process, scope, timeout};
+use ropewalk::{DriverKind, Runtime, coroutine, process, scope, timeout};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use crate::support::child::{self, Child, test_name};
@@ -162,6 +162,50 @@ fn a_list_of_tasks_shows_what_is_waited_for() {
         words.notify_all(0);
         assert_eq!(waiter.join().unwrap(), 1);
     });
+}
+
+#[test]
+fn a_ring_sleeps_for_a_coroutine_and_a_helper_where_there_is_none() {
+    guarded(|| {
+        if child::case().is_none() {
+            // By itself: others have helpers.
+            return Child::new(test_name!(), "alone").run().assert_success();
+        }
+        for (driver, helpers) in [(DriverKind::Uring, 0), (DriverKind::Epoll, 1)] {
+            let Ok(runtime) = Runtime::builder().driver(driver).workers(1).build() else {
+                eprintln!("without {driver}");
+                continue;
+            };
+            if driver == DriverKind::Uring && !kernel_has_futex_requests() {
+                eprintln!("the kernel's io_uring does not sleep on words");
+                continue;
+            }
+            runtime.run(move || {
+                let words = Words::new(1).unwrap();
+                let theirs = words.clone();
+                let waiter = coroutine::spawn(move || theirs.wait(0, 0));
+                until(|| matches!(waiter.task().state(), State::Blocked(_)));
+                assert_eq!(helper_threads(), helpers, "with {driver}");
+                words[0].store(1, Release);
+                words.notify_one(0);
+                assert_eq!(waiter.join().unwrap(), 1);
+            });
+        }
+    });
+}
+
+/// Linux 6.7 and later.
+fn kernel_has_futex_requests() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(7))
+}
+
+fn helper_threads() -> usize {
+    let names = std::fs::read_dir("/proc/self/task")
+        .unwrap()
+        .filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")).ok());
+    names.filter(|name| name.trim_end() == "ropewalk-words").count()
 }
 
 /// Has the kernel say that it has no futex_waitv(2), as those before 5.16 do.

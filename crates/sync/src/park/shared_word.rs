@@ -18,6 +18,8 @@
 //!    that can be killed wakes all when one was.
 //!
 //! # Why no wake-up is lost
+//! By a driver: the kernel compares the word when it takes the request, under its own lock; what was changed before ends the
+//! sleep at once. A request that is broken off has either been woken, and then says so, or it has not. By a helper:
 //! 1. A task registers its word before it parks, and then has its helper look: the helper is woken, and
 //!    its next sleep begins only if all of its words still hold what is expected (the kernel looks under its own lock).
 //! 2. The helper, woken, goes through **all** of its words, since the kernel names one of several that were woken; whoever's
